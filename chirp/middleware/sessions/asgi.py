@@ -1,0 +1,132 @@
+"""`ASGISessionMiddleware`: sessions for Starlette, FastAPI, Litestar and any other ASGI app, as `scope["session"]`."""
+
+import logging
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chirp.errors import ConfigurationError, StoreUnavailable
+from chirp.middleware.protocol import SESSION_EXCLUDED
+from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.fronts import (
+    ExcludedPaths,
+    is_public,
+    mark,
+    route_path,
+    store_of,
+    unavailable,
+    warn_if_changed_late,
+)
+from chirp.middleware.sessions.session import Session, current_session
+from chirp.middleware.sessions.store import HTTPS_SCHEMES, BuiltInStore
+
+# The messages that carry response headers: only before them can a session still be stored and its cookie be set.
+STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+TRY_AGAIN_LATER = 1013  # WebSocket close code, IANA registry
+
+log = logging.getLogger("chirp.sessions")
+
+
+class ASGISessionMiddleware:
+    """Fills `scope["session"]`, so that `request.session` works; `get_session()` works as well.
+
+    The session is stored when the response starts. A change of a top-level key after that raises `SessionClosed`.
+    Add it with the framework's `add_middleware`, so that it runs inside what turns unhandled exceptions into 500s:
+    from outside, such a 500 is a response like any other, and the session is stored.
+
+    Args:
+        app: the ASGI app inside.
+        config: the settings; `config.store` must be one of this package's stores or have its `open` and `commit`.
+
+    Raises:
+        ConfigurationError: at construction, for a store that does not fit the config or this front.
+    """
+
+    def __init__(self, app: ASGIApp, config: SessionConfig) -> None:
+        self.app = app
+        self.config = config
+        store = store_of(config)
+        if not isinstance(store, BuiltInStore):
+            raise ConfigurationError(
+                f"store is a {type(store).__qualname__} with load and save only: ASGISessionMiddleware needs a "
+                "BuiltInStore (open and commit); use SessionMiddleware with chirp.App, or derive the store from one"
+            )
+        self.store: BuiltInStore = store
+        self._excluded = ExcludedPaths(config.exclude_paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, self._closing_store(send))
+            return
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        if route_path(scope) in self._excluded:
+            scope[SESSION_EXCLUDED] = True
+            await self.app(scope, receive, send)
+            return
+        try:
+            cookie = self.store.cookie_reader.read(scope["headers"])
+            session = await self.store.open(cookie, scope.get("scheme") in HTTPS_SCHEMES)
+        except StoreUnavailable as error:
+            log.warning("store unavailable, the request is refused: %s", error)
+            await self._refuse(scope, receive, send, handled=False)
+            return
+        scope["session"] = session
+        token = current_session.set(session)
+        try:
+            await self.app(scope, receive, self._storing(session, scope, receive, send))
+        finally:
+            current_session.reset(token)
+        if session.accessed:
+            warn_if_changed_late(session)
+
+    def _storing(self, session: Session, scope: Scope, receive: Receive, send: Send) -> Send:
+        """Return a `send` that stores the session when the response starts."""
+        started = replaced = False
+
+        async def send_storing(message: Message) -> None:
+            nonlocal started, replaced
+            if replaced:
+                return
+            if started or message["type"] not in STARTS:
+                await send(message)
+                return
+            # Set first: if the session cannot be stored, an error handler inside may still send its own response.
+            started = True
+            session._closed = True
+            try:
+                await self._store(session, message)
+            except StoreUnavailable as error:
+                replaced = True
+                log.warning("store unavailable, the response is replaced: %s", error)
+                await self._refuse(scope, receive, send, handled=True)
+                return
+            await send(message)
+
+        return send_storing
+
+    async def _store(self, session: Session, message: Message) -> None:
+        message["headers"] = raw = list(message.get("headers", ()))  # any iterable, says ASGI
+        headers = MutableHeaders(raw=raw)
+        session._slides = not is_public(headers)
+        cookie = await self.store.commit(session, self.store.clock())
+        if cookie is not None or session.accessed:
+            mark(headers, session, cookie)
+
+    @staticmethod
+    async def _refuse(scope: Scope, receive: Receive, send: Send, *, handled: bool) -> None:
+        if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "sessions are unavailable"})
+            return
+        await unavailable(scope.get("method"), handled=handled)(scope, receive, send)
+
+    def _closing_store(self, send: Send) -> Send:
+        """Return a `send` that closes what the store opened on this loop, once the app has shut down."""
+
+        async def send_closing(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown."):
+                await self.store.aclose()
+            await send(message)
+
+        return send_closing

@@ -1,0 +1,215 @@
+"""Many waiters, one round trip. Knows asyncio, and nothing of Redis or of sessions.
+
+Whoever asks gets a future. What waits is taken together, in the order it came, by a **flight**: a task that sends
+batch after batch until nothing waits. The rules:
+
+- The first ask starts a flight; it runs after the callbacks that are ready now, so asks made at the same time join.
+  There is no timer to wait for.
+- Every ask has one deadline, counted from when it was made, whatever it spends its time on.
+- A flight whose batch is overdue keeps its own waiters only: the next asks get another flight.
+- A batch belongs to the loop. Cancelling a waiter takes it out of the queue or discards its answer, nothing else.
+- However a flight ends, its waiters have an answer, and what still waits has another flight.
+"""
+
+import asyncio
+import contextvars
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Generic, TypeVar
+
+from chirp.errors import StoreUnavailable
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+TOGETHER_SECONDS = 0.01  # deadlines this close are met with one timer
+
+log = logging.getLogger("chirp.sessions")
+
+
+class _Flight(Generic[Item, Answer]):
+    """One batch under way, and the task that carries it."""
+
+    __slots__ = ("deadlines", "futures", "items", "overdue", "task", "timed_out", "timer")
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.futures: list[asyncio.Future[Answer]] = []
+        self.deadlines: list[float] = []
+        self.overdue = False
+        self.timed_out = False
+        self.timer: asyncio.TimerHandle | None = None
+        self.task: asyncio.Task[None] | None = None
+
+
+class Batcher(Generic[Item, Answer]):
+    """Sends what waits as one batch; belongs to the event loop it is made in.
+
+    Args:
+        send: sends a batch and returns an answer for each item, in order; an exception as an answer is raised to
+            that waiter alone. What it raises itself is told to every waiter of the batch.
+        weigh: bytes that an item takes in a batch.
+        timeout_seconds: from asking to an answer.
+        overdue_seconds: after which a batch no longer holds up those behind it.
+        most_items: cap of one batch.
+        most_bytes: cap of one batch; a single item may exceed it.
+        most_flights: batches under way at once, all but one of them overdue.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
+        *,
+        weigh: Callable[[Item], int],
+        timeout_seconds: float,
+        overdue_seconds: float = 0.1,
+        most_items: int = 256,
+        most_bytes: int = 1 << 20,
+        most_flights: int = 3,
+    ) -> None:
+        self._send = send
+        self._weigh = weigh
+        self._timeout = timeout_seconds
+        self._overdue = overdue_seconds
+        self._most_items = most_items
+        self._most_bytes = most_bytes
+        self._most_flights = most_flights
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[tuple[Item, asyncio.Future[Answer], float]] = deque()
+        self._flights: set[_Flight[Item, Answer]] = set()
+        self._on_time = 0  # flights that are not overdue; one of them takes what is asked next
+
+    def __repr__(self) -> str:
+        return f"<Batcher: {len(self._queue)} waiting, {len(self._flights)} batches under way>"
+
+    def ask(self, item: Item) -> asyncio.Future[Answer]:
+        """Queue one item.
+
+        Returns:
+            A future of its answer; it may be cancelled at any time without effect on others.
+
+        Raises (from the future):
+            StoreUnavailable: no answer by the deadline, or the batch failed.
+        """
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._queue.append((item, future, self._loop.time() + self._timeout))
+        if not self._on_time:
+            self._launch()
+        return future
+
+    def _launch(self) -> None:
+        if len(self._flights) >= self._most_flights:
+            return  # each of them ends at a deadline and takes what waits then
+        flight: _Flight[Item, Answer] = _Flight()
+        self._flights.add(flight)
+        self._on_time += 1
+        # An empty context: a flight outlives the request that happened to start it.
+        context = contextvars.Context()
+        flight.task = self._loop.create_task(self._fly(flight), context=context)
+        # A callback and no `finally`: a task that is cancelled before its first step runs none of its code.
+        flight.task.add_done_callback(partial(self._end, flight), context=context)
+
+    async def _fly(self, flight: _Flight[Item, Answer]) -> None:
+        while self._take(flight):
+            try:
+                self._answer(flight, await self._send(flight.items))
+            except asyncio.CancelledError:
+                if not flight.timed_out:
+                    raise
+                self._land(flight)
+            except StoreUnavailable as error:
+                self._fail(flight, str(error), error.__cause__ or error)
+            except Exception as error:
+                log.exception("a batch failed unexpectedly")
+                self._fail(flight, f"a batch failed with {type(error).__name__}", error)
+
+    def _take(self, flight: _Flight[Item, Answer]) -> bool:
+        """Fill the flight from the queue; False when nothing waits."""
+        queue, size = self._queue, 0
+        flight.items, flight.futures, flight.deadlines = [], [], []
+        while queue and len(flight.items) < self._most_items:
+            item, future, deadline = queue[0]
+            if future.done():
+                queue.popleft()
+                continue
+            size += self._weigh(item)
+            if flight.items and size > self._most_bytes:
+                break
+            queue.popleft()
+            flight.items.append(item)
+            flight.futures.append(future)
+            flight.deadlines.append(deadline)
+        if not flight.items:
+            return False
+        self._cancel_timer(flight)
+        flight.timed_out = False
+        if flight.overdue:
+            flight.overdue = False
+            self._on_time += 1
+        soon = min(self._loop.time() + self._overdue, flight.deadlines[0])
+        flight.timer = self._loop.call_at(soon, self._tick, flight)
+        return True
+
+    def _tick(self, flight: _Flight[Item, Answer]) -> None:
+        """The flight's batch is overdue, or some of its waiters are at their deadline."""
+        if not flight.overdue:
+            flight.overdue = True
+            self._on_time -= 1
+            if self._queue and not self._on_time:
+                self._launch()
+        late = self._loop.time() + TOGETHER_SECONDS
+        expired = sum(1 for deadline in flight.deadlines if deadline <= late)
+        for future in flight.futures[:expired]:
+            self._tell(future, f"the store did not answer within {self._timeout} seconds", None)
+        if expired < len(flight.deadlines):
+            flight.timer = self._loop.call_at(flight.deadlines[expired], self._tick, flight)
+        elif flight.task is not None:
+            flight.timed_out = True
+            flight.task.cancel()
+
+    def _land(self, flight: _Flight[Item, Answer]) -> None:
+        """Take back the cancellation with which the deadline ended a batch; anyone else's stands."""
+        flight.timed_out = False
+        task = asyncio.current_task()
+        if task is not None and task.uncancel() > 0:
+            raise asyncio.CancelledError
+
+    def _answer(self, flight: _Flight[Item, Answer], answers: Sequence[Answer | Exception]) -> None:
+        if len(answers) != len(flight.items):
+            raise ValueError(f"{len(answers)} answers to {len(flight.items)} items")
+        for future, answer in zip(flight.futures, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+    def _fail(self, flight: _Flight[Item, Answer], message: str, cause: BaseException | None) -> None:
+        for future in flight.futures:
+            self._tell(future, message, cause)
+
+    @staticmethod
+    def _tell(future: asyncio.Future[Answer], message: str, cause: BaseException | None) -> None:
+        """Fail one waiter with an error object of its own: a shared one would collect everybody's tracebacks."""
+        if not future.done():
+            error = StoreUnavailable(message)
+            error.__cause__ = cause
+            future.set_exception(error)
+
+    @staticmethod
+    def _cancel_timer(flight: _Flight[Item, Answer]) -> None:
+        if flight.timer is not None:
+            flight.timer.cancel()
+            flight.timer = None
+
+    def _end(self, flight: _Flight[Item, Answer], _: object) -> None:
+        self._cancel_timer(flight)
+        self._flights.discard(flight)
+        if not flight.overdue:
+            self._on_time -= 1
+        self._fail(flight, "the task that talked to the store was cancelled", None)
+        if not self._on_time and any(not future.done() for _, future, _ in self._queue):
+            self._launch()

@@ -1,0 +1,268 @@
+"""Sessions as bytes and back, and the proof that what comes back is what went in. No clock, no I/O.
+
+A stored value is one of two things, told apart by its first byte:
+
+- a **document**, one JSON object (the envelope): the two time stamps under their configured names, `handle`,
+  and `data` with what the handler stored. JSON semantics hold.
+- a **tombstone**, where a session has ended: `dead`, `moved HASH` after a rotation, or `follow HASH` after a
+  rotation that requests in flight may follow. HASH is the hash of the successor's id.
+
+Everything else under a session key is corrupt or foreign, and leads to an anonymous session.
+"""
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from chirp.errors import SessionNotSerializable, SessionTooLarge
+from chirp.middleware.sessions.config import SessionConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EMPTY_DATA = b"{}"
+DEEPEST_NESTING = 100  # far below the interpreter's recursion limit, at any depth of the caller's own stack
+DEEPEST_PATH = 8
+LARGEST_STAMP = 1e11  # Unix seconds, the year 5138; beyond it arithmetic on a corrupt stamp could overflow
+
+_handle = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII).fullmatch
+_tombstone = re.compile(rb"dead|(moved|follow) ([0-9a-f]{64})").fullmatch
+
+_encode = msgspec.json.Encoder().encode
+_decode_any = msgspec.json.Decoder().decode
+_decode_data = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class Envelope(msgspec.Struct):
+    """A stored document, opened. `data` is still encoded."""
+
+    created_at: float
+    last_seen_at: float
+    handle: str
+    data: msgspec.Raw
+
+
+class Tombstone(msgspec.Struct, frozen=True):
+    """What stands where a session has ended.
+
+    Attributes:
+        successor: hash of the id that the session moved to, if it was rotated.
+        follow: whether requests in flight may read and write through to the successor.
+    """
+
+    successor: str | None = None
+    follow: bool = False
+
+
+def is_document(value: bytes) -> bool:
+    """Tell a document from a tombstone by the first byte; it may still turn out to be corrupt."""
+    return value[:1] == b"{"
+
+
+def write_tombstone(tombstone: Tombstone) -> bytes:
+    if tombstone.successor is None:
+        return b"dead"
+    return f"{'follow' if tombstone.follow else 'moved'} {tombstone.successor}".encode("ascii")
+
+
+def read_tombstone(value: bytes) -> Tombstone | None:
+    """Return the tombstone, or None if `value` is anything else."""
+    match = _tombstone(value)
+    if match is None:
+        return None
+    kind, successor = match.groups()
+    return Tombstone() if successor is None else Tombstone(successor.decode("ascii"), kind == b"follow")
+
+
+def decode_data(data: bytes | msgspec.Raw) -> dict[str, Any]:
+    """Return what `data` holds; it must come from `Codec.decode` or `Codec.encode_data`."""
+    return _decode_data(data)
+
+
+def merge(stored: bytes, base: bytes, mine: bytes) -> bytes:
+    """Carry one request's changes over to what another request stored meanwhile.
+
+    Top-level keys that `mine` changed against `base` win; all others stay as `stored` has them. Encoded values
+    are compared, since `True == 1`.
+
+    Args:
+        stored: the data in the store now, encoded.
+        base: the data this request had loaded, encoded.
+        mine: the data this request wants to store, encoded.
+    """
+    merged = _decode_parts(stored)
+    before = _decode_parts(base)
+    after = _decode_parts(mine)
+    for key in before:
+        if key not in after:
+            merged.pop(key, None)
+    for key, value in after.items():
+        if before.get(key) != value:
+            merged[key] = value
+    return _encode(merged)
+
+
+def differs_at(key: str, left: bytes, right: bytes) -> bool:
+    """Tell whether one top-level key has another encoded value, or is in one of the two only."""
+    return _decode_parts(left).get(key) != _decode_parts(right).get(key)
+
+
+class Codec:
+    """Documents as one configuration wants them.
+
+    Args:
+        config: gives the names of the stamps and the size limit.
+    """
+
+    def __init__(self, config: SessionConfig) -> None:
+        self._max_bytes = config.max_bytes
+        self._envelope = msgspec.defstruct(
+            "NamedEnvelope",
+            [("created_at", float), ("last_seen_at", float), ("handle", str), ("data", msgspec.Raw)],
+            bases=(Envelope,),  # for its type alone: only fields defined anew take the configured names
+            rename={"created_at": config.created_at_key, "last_seen_at": config.last_seen_at_key}.get,
+        )
+        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(self._envelope).decode
+
+    def decode(self, document: bytes) -> tuple[Envelope, dict[str, Any]] | None:
+        """Open a document.
+
+        Returns:
+            The envelope and its decoded data, or None if the document is corrupt.
+        """
+        try:
+            envelope: Envelope = self._decode(document)
+            data = _decode_data(envelope.data)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        if _too_deep(bytes(envelope.data), data):
+            return None
+        sane = 0 <= envelope.created_at < LARGEST_STAMP and 0 <= envelope.last_seen_at < LARGEST_STAMP
+        return (envelope, data) if sane and _handle(envelope.handle) else None
+
+    def encode(self, *, created_at: float, last_seen_at: float, handle: str, data: bytes) -> bytes:
+        """Return the document.
+
+        Raises:
+            SessionTooLarge: it exceeds `max_bytes`.
+        """
+        document = _encode(self._envelope(created_at, last_seen_at, handle, msgspec.Raw(data)))
+        if len(document) > self._max_bytes:
+            raise SessionTooLarge(
+                f"the session takes {len(document)} bytes: max_bytes is {self._max_bytes}; "
+                "store less in it, or raise SessionConfig.max_bytes",
+                size=len(document),
+                limit=self._max_bytes,
+            )
+        return document
+
+    def remake(self, document: bytes, *, data: bytes, last_seen_at: float | None) -> tuple[Envelope, bytes] | None:
+        """Return `document` with other data, and with `last_seen_at` raised if one is given.
+
+        Returns:
+            The new envelope and document, or None if `document` is corrupt.
+
+        Raises:
+            SessionTooLarge: the new document exceeds `max_bytes`.
+        """
+        opened = self.decode(document)
+        if opened is None:
+            return None
+        envelope = opened[0]
+        if last_seen_at is not None:
+            envelope.last_seen_at = max(envelope.last_seen_at, last_seen_at)
+        envelope.data = msgspec.Raw(data)
+        return envelope, self.encode(
+            created_at=envelope.created_at,
+            last_seen_at=envelope.last_seen_at,
+            handle=envelope.handle,
+            data=data,
+        )
+
+
+def encode_data(session: dict[str, Any]) -> bytes:
+    """Encode what a handler stored.
+
+    Raises:
+        SessionNotSerializable: something in it has no JSON form.
+    """
+    try:
+        return _encode(session)
+    except Exception as error:
+        raise _unfaithful(session) from error
+
+
+def check_faithful(session: dict[str, Any], data: bytes) -> None:
+    """Prove that `data`, the encoded `session`, comes back equal.
+
+    Raises:
+        SessionNotSerializable: a value would come back as another one, or is nested too deeply.
+    """
+    try:
+        decoded = _decode_data(data)
+        faithful = bool(decoded == session) and not _too_deep(data, decoded)
+    except Exception as error:
+        raise _unfaithful(session) from error
+    if not faithful:
+        raise _unfaithful(session)
+
+
+def _too_deep(data: bytes, decoded: object) -> bool:
+    if data.count(b"{") + data.count(b"[") <= DEEPEST_NESTING:
+        return False
+    level, depth = [decoded], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST_NESTING:
+            return True
+        level = [
+            child
+            for container in level
+            for child in (container.values() if isinstance(container, dict) else container)  # type: ignore[attr-defined]
+            if isinstance(child, dict | list)
+        ]
+    return False
+
+
+def _returns_equal(value: object) -> bool:
+    try:
+        data = _encode(value)
+        decoded = _decode_any(data)
+        return bool(decoded == value) and not _too_deep(data, [decoded])
+    except Exception:  # noqa: BLE001 - comparing runs the values' own code, and whatever it raises means no
+        return False
+
+
+def _unfaithful(session: dict[str, Any]) -> SessionNotSerializable:
+    """Name the innermost value that does not come back; only types are told, since values may be secret."""
+    path: str = "session"
+    value: Any = session
+    for _ in range(DEEPEST_PATH):
+        steps: Any
+        if isinstance(value, dict):
+            strange = [key for key in value if not isinstance(key, str) or not _returns_equal(key)]
+            if strange:
+                kind = type(strange[0]).__name__
+                reason = f"a key of type {kind} does not come back as it is; use plain text as keys"
+                return SessionNotSerializable(f"{path}: {reason}", path=path)
+            steps = value.items()
+        elif isinstance(value, list):
+            steps = enumerate(value)
+        else:
+            break
+        culprit = next(((key, child) for key, child in steps if not _returns_equal(child)), None)
+        if culprit is None:
+            break
+        key, value = culprit
+        path += f"[{json.dumps(key[:64] if isinstance(key, str) else key)}]"
+    reason = (
+        f"a {type(value).__name__} nested more than {DEEPEST_NESTING} levels deep, or with such a value inside,"
+        if isinstance(value, dict | list)
+        else f"a value of type {type(value).__name__}"
+    )
+    return SessionNotSerializable(
+        f"{path}: {reason} does not come back from JSON as it is; store text, numbers, lists and dicts", path=path
+    )

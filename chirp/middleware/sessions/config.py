@@ -1,0 +1,239 @@
+"""SessionConfig: every setting, checked once at construction.
+
+A config that exists is a config that works: whatever browsers would silently drop or a store could not keep
+is refused here, with the field, the value, the limit and the remedy.
+"""
+
+import re
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from chirp.errors import ConfigurationError
+from chirp.middleware.sessions.expiry import Lifetime, default_touch_interval
+
+if TYPE_CHECKING:
+    from chirp.middleware.sessions.store import SessionStore
+
+FOUR_HUNDRED_DAYS = 400 * 86400  # RFC 6265bis, section 5.5: user agents cap a cookie's lifetime there
+LONGEST_ATTRIBUTE = 1024  # RFC 6265bis, section 5.6: longer attribute values are ignored
+LONGEST_LIFE = 100 * 365 * 86400
+SHORT_SECRET = 32
+RESERVED_FIELDS = ("handle", "data")  # names that the stored document uses itself
+
+_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII).fullmatch  # RFC 9110, section 5.6.2
+_attribute = re.compile(r"[\x20-\x3a\x3c-\x7e]*", re.ASCII).fullmatch  # RFC 6265, section 4.1.1: no CTL, no ";"
+_hostname = re.compile(r"\.?[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*", re.ASCII).fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """The settings of sessions; immutable, so derive a variant with `dataclasses.replace`.
+
+    Attributes:
+        secret_key: signs the cookies of `CookieSessionStore`; 32 random characters or more. Never in a repr.
+        cookie_name: name of the cookie. `__Host-` names are the best protection against planted cookies.
+        max_age: seconds; the cookie's Max-Age and the longest time a session lives unseen. 1 to 400 days' worth.
+        path: the cookie's Path.
+        domain: the cookie's Domain; None binds the cookie to the one host that set it.
+        secure: whether the cookie travels over https only. "auto": whenever the request came over https.
+        httponly: whether scripts are kept from reading the cookie.
+        samesite: "lax", "strict" or "none" (which needs `secure=True`).
+        idle_timeout_seconds: seconds without a request after which a session ends; None leaves `max_age`.
+        absolute_timeout_seconds: seconds after its creation at which a session ends, however busy; None: never.
+        created_at_key: where the time of creation stands in the stored document.
+        last_seen_at_key: where the time of the last touch stands in the stored document.
+        store: where sessions live; None means `CookieSessionStore(config)`.
+        fallback_secret_keys: former values of `secret_key` that still verify, newest first.
+        partitioned: whether the cookie is partitioned by top-level site (CHIPS); needs `secure=True`.
+        touch_interval_seconds: seconds by which `last_seen_at` may lag; None: 5 % of the sliding window
+            `min(max_age, idle_timeout_seconds)`, at most 300. A session lives at least window - interval.
+        rotation_grace_seconds: seconds a dead id is remembered, so that requests in flight cannot revive it, and a
+            logout that runs beside a rotation finds what the session was rotated to; with 0 it does not.
+        max_bytes: largest stored document, in bytes.
+        on_store_error: what a request gets while the store is out: "unavailable" answers 503, "anonymous"
+            runs it with an empty session that is not persisted.
+        user_key: the session key that ties a session to its user.
+        exclude_paths: path prefixes (whole segments, as routes see them: without a `root_path`) that never load a
+            session.
+
+    Raises:
+        ConfigurationError: a value, or a combination of values, that cannot work.
+
+    Warns:
+        UserWarning: a secret shorter than 32 bytes.
+    """
+
+    secret_key: str = field(repr=False)
+    cookie_name: str = "chirp_session"
+    max_age: int = 86400
+    path: str = "/"
+    domain: str | None = None
+    secure: bool | Literal["auto"] = "auto"
+    httponly: bool = True
+    samesite: str = "lax"
+    idle_timeout_seconds: int | None = None
+    absolute_timeout_seconds: int | None = None
+    created_at_key: str = "__created_at"
+    last_seen_at_key: str = "__last_seen_at"
+    store: "SessionStore | None" = None
+    fallback_secret_keys: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
+    partitioned: bool = field(default=False, kw_only=True)
+    touch_interval_seconds: float | None = field(default=None, kw_only=True)
+    rotation_grace_seconds: int = field(default=30, kw_only=True)
+    max_bytes: int = field(default=65536, kw_only=True)
+    on_store_error: Literal["unavailable", "anonymous"] = field(default="unavailable", kw_only=True)
+    user_key: str = field(default="user_id", kw_only=True)
+    exclude_paths: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        _check_secrets(self)
+        _check_cookie_name(self)
+        _check_attributes(self)
+        _check_secure_rules(self)
+        _check_times(self)
+        _check_document(self)
+        _check_paths(self)
+
+    @property
+    def window(self) -> int:
+        """Seconds a session lives after it was last seen."""
+        return self.max_age if self.idle_timeout_seconds is None else min(self.max_age, self.idle_timeout_seconds)
+
+    @property
+    def lifetime(self) -> Lifetime:
+        """The time limits, ready for arithmetic."""
+        interval = self.touch_interval_seconds
+        return Lifetime(
+            window=self.window,
+            absolute=self.absolute_timeout_seconds,
+            touch_interval=default_touch_interval(self.window) if interval is None else interval,
+        )
+
+
+def _refuse(name: str, value: object, rule: str) -> ConfigurationError:
+    return ConfigurationError(f"{name}={value!r}: {rule}")
+
+
+def _check_secrets(config: SessionConfig) -> None:
+    if not isinstance(config.fallback_secret_keys, tuple):
+        raise ConfigurationError("fallback_secret_keys: must be a tuple of strings, newest first")
+    for name, secret in (
+        ("secret_key", config.secret_key),
+        *((f"fallback_secret_keys[{index}]", secret) for index, secret in enumerate(config.fallback_secret_keys)),
+    ):
+        if not isinstance(secret, str) or not secret:
+            raise ConfigurationError(f"{name}: must be a non-empty string; make one with secrets.token_urlsafe(32)")
+        try:
+            size = len(secret.encode("utf-8"))
+        except UnicodeEncodeError:
+            raise ConfigurationError(f"{name}: must be text that UTF-8 can encode, without lone surrogates") from None
+        if size < SHORT_SECRET:
+            warnings.warn(
+                f"{name} has fewer than {SHORT_SECRET} bytes and may be guessed; "
+                "make one with secrets.token_urlsafe(32)",
+                stacklevel=4,
+            )
+
+
+def _check_cookie_name(config: SessionConfig) -> None:
+    if not isinstance(config.cookie_name, str) or not _token(config.cookie_name):
+        raise _refuse(
+            "cookie_name", config.cookie_name, "must be a token of RFC 9110: no separators, spaces or controls"
+        )
+    if len(config.cookie_name) > LONGEST_ATTRIBUTE:
+        raise ConfigurationError(
+            f"cookie_name has {len(config.cookie_name)} bytes: must be at most {LONGEST_ATTRIBUTE}, "
+            "to leave room for a value"
+        )
+
+
+def _check_attributes(config: SessionConfig) -> None:
+    if config.samesite not in ("lax", "strict", "none", "Lax", "Strict", "None"):
+        raise _refuse("samesite", config.samesite, 'must be "lax", "strict" or "none"')
+    if not isinstance(config.secure, bool) and config.secure != "auto":
+        raise _refuse("secure", config.secure, 'must be True, False or "auto"')
+    for name, flag in (("httponly", config.httponly), ("partitioned", config.partitioned)):
+        if not isinstance(flag, bool):
+            raise _refuse(name, flag, "must be True or False")
+    for name, value in (("path", config.path), ("domain", config.domain)):
+        if value is None and name == "domain":
+            continue
+        if not isinstance(value, str) or not _attribute(value):
+            raise _refuse(name, value, 'must be text without control characters and ";"')
+        if len(value) > LONGEST_ATTRIBUTE:
+            raise ConfigurationError(f"{name} has {len(value)} bytes: browsers ignore more than {LONGEST_ATTRIBUTE}")
+    if not config.path.startswith("/"):
+        raise _refuse("path", config.path, 'must start with "/"')
+    if config.domain is not None and not _hostname(config.domain):
+        raise _refuse("domain", config.domain, "must be a host name such as example.com; None for this host only")
+
+
+def _check_secure_rules(config: SessionConfig) -> None:
+    """RFC 6265bis, sections 4.1.2.5, 4.1.3 and 5.6: what browsers refuse unless the cookie is Secure."""
+    prefix = config.cookie_name.lower()
+    needs = (
+        ("a __Host- cookie_name", prefix.startswith("__host-")),
+        ("a __Secure- cookie_name", prefix.startswith("__secure-")),
+        ('samesite="none"', config.samesite.lower() == "none"),
+        ("partitioned=True", config.partitioned),
+    )
+    for what, applies in needs:
+        if applies and config.secure is not True:
+            raise _refuse("secure", config.secure, f"must be True with {what}: browsers drop the cookie otherwise")
+    if prefix.startswith("__host-"):
+        if config.domain is not None:
+            raise _refuse("domain", config.domain, "must be None with a __Host- cookie_name")
+        if config.path != "/":
+            raise _refuse("path", config.path, 'must be "/" with a __Host- cookie_name')
+
+
+def _check_times(config: SessionConfig) -> None:
+    _check_whole("max_age", config.max_age, 1, FOUR_HUNDRED_DAYS, "seconds")
+    for name in ("idle_timeout_seconds", "absolute_timeout_seconds"):
+        value = getattr(config, name)
+        if value is not None:
+            _check_whole(name, value, 1, LONGEST_LIFE, "seconds, or None")
+    _check_whole("rotation_grace_seconds", config.rotation_grace_seconds, 0, 86400, "seconds")
+    interval = config.touch_interval_seconds
+    if interval is not None and (
+        isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 <= interval < config.window
+    ):
+        raise _refuse(
+            "touch_interval_seconds",
+            interval,
+            f"must be from 0 to less than the sliding window of {config.window} seconds "
+            "(the smaller of max_age and idle_timeout_seconds)",
+        )
+
+
+def _check_document(config: SessionConfig) -> None:
+    _check_whole("max_bytes", config.max_bytes, 256, 512 * 1024 * 1024, "bytes (Redis holds at most 512 MiB a value)")
+    if config.on_store_error not in ("unavailable", "anonymous"):
+        raise _refuse("on_store_error", config.on_store_error, 'must be "unavailable" or "anonymous"')
+    for name in ("created_at_key", "last_seen_at_key", "user_key"):
+        value = getattr(config, name)
+        if not isinstance(value, str) or not value:
+            raise _refuse(name, value, "must be a non-empty string")
+    for name in ("created_at_key", "last_seen_at_key"):
+        value = getattr(config, name)
+        if not value.isprintable() or '"' in value or "\\" in value:
+            raise _refuse(name, value, "must be printable text without double quotes and backslashes")
+        if value in RESERVED_FIELDS:
+            raise _refuse(name, value, f"the stored document uses {' and '.join(RESERVED_FIELDS)} itself")
+    if config.created_at_key == config.last_seen_at_key:
+        raise _refuse("last_seen_at_key", config.last_seen_at_key, "must differ from created_at_key")
+
+
+def _check_paths(config: SessionConfig) -> None:
+    paths = config.exclude_paths
+    if not isinstance(paths, tuple) or not all(isinstance(path, str) and path.startswith("/") for path in paths):
+        raise _refuse("exclude_paths", paths, 'must be a tuple of path prefixes that start with "/"')
+
+
+def _check_whole(name: str, value: object, least: int, most: int, unit: str) -> None:
+    limits = f"must be from {least} to {most} {unit}"
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _refuse(name, value, f"must be a whole number; {limits}")
+    if not least <= value <= most:
+        raise ConfigurationError(f"{name}={value}: {limits}")

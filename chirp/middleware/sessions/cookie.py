@@ -1,0 +1,110 @@
+"""One cookie: find it in a header, write it, delete it. Text in, text out; no clock, no I/O.
+
+RFC 6265bis is the source of the rules here.
+"""
+
+import re
+from collections.abc import Iterable
+from enum import Enum
+
+from chirp.errors import SessionTooLarge
+from chirp.middleware.sessions.config import SessionConfig
+
+LARGEST_COOKIE = 4096  # RFC 6265bis, section 5.6: name and value together; browsers drop a larger one silently
+
+
+class CookieChange(Enum):
+    """What a `Set-Cookie` does to the browser's cookie."""
+
+    NEW = "new"
+    SLIDE = "slide"
+    DELETE = "delete"
+
+
+class SetCookie:
+    """One `Set-Cookie` header value and what it does.
+
+    Attributes:
+        header: the value of the header.
+        change: what it does; a mere slide needs less care with caches than the other two.
+    """
+
+    __slots__ = ("change", "header")
+
+    def __init__(self, header: str, change: CookieChange) -> None:
+        self.header = header
+        self.change = change
+
+
+class CookieReader:
+    """Finds the last well-formed value of one cookie, without parsing the others.
+
+    Args:
+        name: the cookie's name.
+        value_pattern: regular expression of a well-formed value; it must not match ";" or white space.
+    """
+
+    def __init__(self, name: str, value_pattern: str) -> None:
+        # The value is bounded by its own pattern and the delimiters are single characters, so this is linear
+        # in the header's length whatever a client sends.
+        text = rf"(?:^|;)[ \t]*{re.escape(name)}=({value_pattern})(?=[ \t]*(?:;|$))"
+        self._find_all = re.compile(text.encode("ascii")).findall
+        self._prefix = name.encode("ascii") + b"="
+
+    def read(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+        """Return the value from ASGI headers (lower-case names), or None when there is none well-formed."""
+        found = None
+        for name, value in headers:
+            if name == b"cookie" and self._prefix in value:  # HTTP/2 may split the cookies over several headers
+                values = self._find_all(value)
+                if values:
+                    found = values[-1]
+        return None if found is None else found.decode("ascii")
+
+
+class CookieWriter:
+    """Writes one cookie with the configured attributes; a deletion carries the same ones, or browsers ignore it."""
+
+    def __init__(self, config: SessionConfig) -> None:
+        self._name = config.cookie_name
+        self._secure = config.secure
+        attributes = [f"Path={config.path}"]
+        if config.domain is not None:
+            attributes.append(f"Domain={config.domain}")
+        if config.httponly:
+            attributes.append("HttpOnly")
+        attributes.append(f"SameSite={config.samesite.capitalize()}")
+        if config.partitioned:
+            attributes.append("Partitioned")
+        common = "; ".join(attributes)
+        self._live = f"; Max-Age={config.max_age}; {common}"
+        self._dead = f'{self._name}=""; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; {common}'
+
+    def write(self, value: str, change: CookieChange, *, https: bool | None) -> SetCookie:
+        """Return the header that sets the cookie to `value`.
+
+        Args:
+            value: the cookie's value, already well-formed.
+            change: NEW or SLIDE.
+            https: how the request came; None where that is not known, which counts as https.
+
+        Raises:
+            SessionTooLarge: name and value exceed 4096 bytes together.
+        """
+        size = len(self._name) + len(value)
+        if size > LARGEST_COOKIE:
+            raise SessionTooLarge(
+                f"the session cookie has {size} bytes: browsers drop more than {LARGEST_COOKIE} silently; "
+                "store less in the session, or keep sessions in Redis",
+                size=size,
+                limit=LARGEST_COOKIE,
+            )
+        return SetCookie(f"{self._name}={value}{self._live}{self._secure_flag(https)}", change)
+
+    def delete(self, *, https: bool | None) -> SetCookie:
+        """Return the header that deletes the cookie."""
+        return SetCookie(self._dead + self._secure_flag(https), CookieChange.DELETE)
+
+    def _secure_flag(self, https: bool | None) -> str:
+        secure = self._secure if self._secure != "auto" else https is not False
+        return "; Secure" if secure else ""

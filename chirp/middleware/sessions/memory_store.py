@@ -1,0 +1,114 @@
+"""Sessions in this process's memory, by the same table as on a server: for tests, and for apps of one process."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from chirp.middleware.sessions import codec as encoding
+from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.server_side import ServerSideStore
+from chirp.middleware.sessions.steps import (
+    KEEP_TTL,
+    NO_DOCUMENT,
+    Create,
+    Delete,
+    End,
+    Look,
+    Reply,
+    Step,
+    Swap,
+    Write,
+    Written,
+    written,
+)
+
+SWEEP_EVERY = 1000  # values set; at most this many, or as many again as live, can pile up expired
+
+
+class MemorySessionStore(ServerSideStore):
+    """Keeps sessions in a dict of this process; they are gone when it ends and no other process sees them.
+
+    Steps have no await in them, so they are atomic among the tasks of an event loop. Use it from one loop only.
+
+    Args:
+        config: the settings.
+        clock: returns Unix seconds; give your own to move time in tests.
+    """
+
+    def __init__(self, config: SessionConfig, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(config, "", clock=clock)
+        self._values: dict[str, tuple[bytes, float]] = {}
+        self._until_sweep = SWEEP_EVERY
+
+    def __repr__(self) -> str:
+        return f"<MemorySessionStore: {len(self._values)} keys>"
+
+    async def _read(self, key: str) -> bytes | None:
+        return self._get(key)
+
+    async def _write(self, write: Write) -> Written:
+        return written(write.swap, self._exchange(write.swap))
+
+    async def _run(self, steps: Sequence[Step]) -> list[Reply]:
+        return [self._take(step) for step in steps]
+
+    def _take(self, step: Step) -> Reply:
+        match step:
+            case Create(key, document, ttl_ms):
+                if self._get(key) is not None:
+                    return False
+                self._set(key, document, ttl_ms)
+                return True
+            case Look(key):
+                return self._get(key) or False
+            case End(key, grace_ms):
+                return self._bury(key, grace_ms)
+            case Swap():
+                return self._exchange(step)
+            case Delete(key):
+                self._values.pop(key, None)
+                return True
+            case never:
+                assert_never(never)
+
+    def _bury(self, key: str, grace_ms: int) -> Reply:
+        value = self._get(key)
+        if value is not None and encoding.read_tombstone(value) is not None:
+            return value
+        if grace_ms:
+            self._set(key, encoding.write_tombstone(encoding.Tombstone()), grace_ms)
+        else:
+            self._values.pop(key, None)
+        return value is not None and encoding.is_document(value)
+
+    def _exchange(self, swap: Swap) -> Reply:
+        current = self._get(swap.key)
+        if current is None:
+            return False
+        if current != swap.expected:
+            return current
+        if swap.document == NO_DOCUMENT:
+            del self._values[swap.key]
+        elif swap.ttl_ms == KEEP_TTL:
+            self._values[swap.key] = (swap.document, self._values[swap.key][1])
+        else:
+            self._set(swap.key, swap.document, swap.ttl_ms)
+        return True
+
+    def _get(self, key: str) -> bytes | None:
+        value, expires_at = self._values.get(key, (None, 0.0))
+        if value is not None and self.clock() >= expires_at:
+            del self._values[key]
+            return None
+        return value
+
+    def _set(self, key: str, value: bytes, ttl_ms: int) -> None:
+        self._values[key] = (value, self.clock() + ttl_ms / 1000)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        self._until_sweep -= 1
+        if self._until_sweep <= 0:
+            now = self.clock()
+            self._values = {key: entry for key, entry in self._values.items() if now < entry[1]}
+            self._until_sweep = max(SWEEP_EVERY, len(self._values))

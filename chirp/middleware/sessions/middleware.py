@@ -1,0 +1,115 @@
+"""`SessionMiddleware`: sessions as a chirp-style middleware, `async (request, next) -> response`."""
+
+import logging
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+
+from chirp.errors import StoreUnavailable
+from chirp.middleware.protocol import SESSION_EXCLUDED, AnyResponse, Next
+from chirp.middleware.sessions.adapter import DictStoreAdapter
+from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.fronts import (
+    NEVER_CACHED,
+    ExcludedPaths,
+    headers_for,
+    is_public,
+    mark,
+    route_path,
+    scope_of,
+    sets_cookie,
+    store_of,
+    unavailable,
+    warn_if_changed_late,
+)
+from chirp.middleware.sessions.session import Session, current_session
+from chirp.middleware.sessions.store import BuiltInStore, add_header
+from chirp.middleware.streaming import keep_context, own_copy
+
+log = logging.getLogger("chirp.sessions")
+
+
+class SessionMiddleware:
+    """Loads the session before the handler and stores it when the handler has returned its response.
+
+    A handler that raises leaves the stored session as it was; in `chirp.App` an `HTTPException` is a response by
+    then. While the response's body is sent the session can be read, and not changed.
+
+    Args:
+        config: the settings; a store with `load` and `save` alone works as well.
+
+    Raises:
+        ConfigurationError: at construction, for a store that does not fit the config.
+    """
+
+    def __init__(self, config: SessionConfig) -> None:
+        self.config = config
+        self.store = store_of(config)
+        self._excluded = ExcludedPaths(config.exclude_paths)
+        self._adapter = DictStoreAdapter(self.store, config)
+
+    async def __call__(self, request: Request, next: Next) -> AnyResponse:  # noqa: A002 - the contract's name
+        scope = scope_of(request)
+        if _path_of(request) in self._excluded:
+            if scope is not None:
+                scope[SESSION_EXCLUDED] = True
+            return await next(request)
+        try:
+            session = await self._open(request)
+        except StoreUnavailable as error:
+            log.warning("store unavailable, the request is refused: %s", error)
+            return unavailable(getattr(request, "method", None), handled=False)
+        if scope is not None:
+            scope["session"] = session
+        token = current_session.set(session)
+        try:
+            response = await next(request)
+        finally:
+            current_session.reset(token)
+        session._closed = True
+        try:
+            response = await self._store(response, session)
+        except StoreUnavailable as error:
+            log.warning("store unavailable, the response is replaced: %s", error)
+            return unavailable(getattr(request, "method", None), handled=True)
+        return keep_context(response, current_session, session, on_end=lambda: warn_if_changed_late(session))
+
+    async def aclose(self) -> None:
+        """Close what the store opened on this event loop; the app's shutdown calls it."""
+        close = getattr(self.store, "aclose", None)
+        if close is not None:
+            await close()
+
+    async def _open(self, request: Request) -> Session:
+        if isinstance(self.store, BuiltInStore):
+            return await self.store.load(request)
+        return await self._adapter.open(request)
+
+    async def _store(self, response: AnyResponse, session: Session) -> AnyResponse:
+        response = own_copy(response)
+        headers = getattr(response, "headers", None)
+        cookie = None
+        if isinstance(self.store, BuiltInStore):
+            session._slides = not (isinstance(headers, MutableHeaders) and is_public(headers))
+            cookie = await self.store.commit(session, self.store.clock())
+        else:
+            response = await self._adapter.save(response, session)
+            headers = getattr(response, "headers", None)
+            if isinstance(headers, MutableHeaders) and sets_cookie(headers, self.config.cookie_name):
+                headers["Cache-Control"] = NEVER_CACHED
+                session.accessed = True
+        if isinstance(headers, MutableHeaders):
+            mark(headers, session, cookie)
+            return response
+        for name, value in headers_for(session, cookie):
+            response = add_header(response, name, value)
+        return response
+
+
+def _path_of(request: Any) -> str:
+    scope = scope_of(request)
+    if scope is not None and "path" in scope:
+        return route_path(scope)
+    path = getattr(request, "path", None) or getattr(getattr(request, "url", None), "path", None)
+    return path if isinstance(path, str) else ""

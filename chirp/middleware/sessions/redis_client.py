@@ -1,0 +1,309 @@
+"""Connections to Redis: one pool per event loop, who owns it, and one exchange of commands for raw replies.
+
+The only module, with `redis_store`, that knows redis-py. Deadlines and retries are not its business: whoever calls
+`exchange` cancels it, and is told whether anything was sent.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.connection import AbstractConnection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    MaxConnectionsError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+
+from chirp.errors import ConfigurationError
+
+pack_command: Callable[[Any], bytes] | None
+try:
+    from hiredis import pack_command
+except ImportError:  # without hiredis, redis-py packs in Python
+    pack_command = None
+
+__all__ = [
+    "Link",
+    "NoScriptError",
+    "NotSent",
+    "OutOfMemoryError",
+    "PerLoop",
+    "ResponseError",
+    "SentInVain",
+    "source_of",
+]
+
+BUSY_POOL_SECONDS = 0.005
+
+Command: TypeAlias = tuple[str | bytes | int, ...]
+State = TypeVar("State")
+
+
+class NotSent(Exception):
+    """Nothing reached the server, so anything may be tried again. The cause is chained."""
+
+
+class SentInVain(Exception):
+    """The command was sent and the reply did not come: it may or may not have happened. The cause is chained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an event loop's pool comes from.
+
+    Attributes:
+        make: returns the pool for the running event loop.
+        owned: whether the store closes it.
+        injected: one object for one loop, so that a second loop must be refused.
+    """
+
+    make: Callable[[], ConnectionPool]
+    owned: bool
+    injected: bool
+
+
+def source_of(redis_url: str | None, client: Any, pool: Any, *, max_connections: int) -> Source:
+    """Check what the app gave to reach Redis with.
+
+    Raises:
+        ConfigurationError: none or several of the three, or something that cannot work.
+    """
+    given = [
+        name for name, value in (("redis_url", redis_url), ("client", client), ("pool", pool)) if value is not None
+    ]
+    if len(given) != 1:
+        raise ConfigurationError(f"RedisSessionStore needs one of redis_url, client and pool; got {given or 'none'}")
+    if redis_url is not None:
+        return Source(_pool_maker(redis_url, max_connections), owned=True, injected=False)
+    if pool is not None:
+        if not isinstance(pool, ConnectionPool):
+            raise ConfigurationError(f"pool is a {_kind(pool)}: must be a redis.asyncio.ConnectionPool")
+        return Source(lambda: pool, owned=False, injected=True)
+    if isinstance(client, type) or not callable(client):
+        own = _pool_of(client)
+        return Source(lambda: own, owned=False, injected=True)
+    return Source(lambda: _pool_of(client()), owned=True, injected=False)
+
+
+def _pool_of(client: Any) -> ConnectionPool:
+    if isinstance(client, RedisCluster):
+        raise ConfigurationError("client is a RedisCluster: clusters are not supported yet; use one Redis node")
+    if not isinstance(client, Redis):
+        raise ConfigurationError(
+            f"client is a {_kind(client)}: must be a redis.asyncio.Redis, or a function that returns one"
+        )
+    found: ConnectionPool = client.connection_pool
+    return found
+
+
+def _kind(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _pool_maker(url: str, max_connections: int) -> Callable[[], ConnectionPool]:
+    """Return what makes the store's own pool; the URL is tried now, so that a wrong one fails at construction."""
+
+    def make() -> ConnectionPool:
+        return ConnectionPool.from_url(
+            url,
+            max_connections=max_connections,
+            protocol=2,  # no greeting to negotiate; replies are the same for the few commands used
+            socket_timeout=None,  # the batcher has one deadline for everything; a timer per command costs more than it
+            socket_connect_timeout=None,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    if not isinstance(url, str):
+        raise ConfigurationError(f"redis_url is a {_kind(url)}: must be text such as redis://localhost:6379/0")
+    try:
+        parse_url(url)
+        make().make_connection()  # type: ignore[no-untyped-call]
+    except Exception as error:  # noqa: BLE001 - whatever redis-py and its URL parser raise
+        # The URL may hold a password, and so may the parser's message.
+        raise ConfigurationError(
+            "redis_url cannot be used: it must be redis://[user:password@]host[:port][/db], rediss://... or "
+            f"unix://[user:password@]/path.sock[?db=n], with options that redis-py knows ({type(error).__name__})"
+        ) from None
+    return make
+
+
+class PerLoop(Generic[State]):
+    """One state per event loop, made when first needed there and closed when the loop shuts down.
+
+    A weak dictionary would not do: connections hold their loop. An async generator that is started in the loop is
+    closed by the loop's own shutdown (`loop.shutdown_asyncgens`, part of `asyncio.run`), and its `finally` cleans up.
+    """
+
+    def __init__(self, make: Callable[[], State], close: Callable[[State], Awaitable[None]]) -> None:
+        self._make = make
+        self._close = close
+        self._entries: dict[asyncio.AbstractEventLoop, tuple[State, AsyncGenerator[None, None]]] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self) -> State:
+        """Return the running loop's state."""
+        loop = asyncio.get_running_loop()
+        entry = self._entries.get(loop)
+        if entry is None:
+            entry = self._start(loop)
+        return entry[0]
+
+    async def aclose(self) -> None:
+        """Close the running loop's state, if there is one."""
+        entry = self._entries.get(asyncio.get_running_loop())
+        if entry is not None:
+            await entry[1].aclose()
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> tuple[State, AsyncGenerator[None, None]]:
+        state = self._make()
+        closer = self._until_closed(loop, state)
+        with contextlib.suppress(StopIteration):
+            closer.__anext__().send(None)  # runs to its yield, which registers it with the loop
+        with self._lock:
+            # Loops that were closed without shutting down their generators leave their entry behind.
+            self._entries = {known: entry for known, entry in self._entries.items() if not known.is_closed()}
+            self._entries[loop] = state, closer
+        return self._entries[loop]
+
+    async def _until_closed(self, loop: asyncio.AbstractEventLoop, state: State) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._entries.pop(loop, None)
+            await self._close(state)
+
+
+class Link:
+    """An event loop's way to Redis.
+
+    Own connections are held between exchanges, which saves the pool's bookkeeping; those of an injected pool go back
+    every time, since others share them.
+
+    Args:
+        source: where the pool comes from.
+        max_connections: used at once; what exceeds that waits.
+    """
+
+    def __init__(self, source: Source, max_connections: int) -> None:
+        self._pool = source.make()
+        self._owned = source.owned
+        self._places = asyncio.Semaphore(min(max_connections, self._pool.max_connections))
+        self._held: list[AbstractConnection] = []
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Link: {'own' if self._owned else 'injected'} pool, {len(self._held)} connections held>"
+
+    async def exchange(self, commands: Sequence[Command], replies: int) -> list[Any]:
+        """Send commands in one write and read their replies, as raw bytes whatever the client's settings.
+
+        Returns:
+            A reply for each command; a `ResponseError` object where the server refused one.
+
+        Raises:
+            NotSent: no connection could be had.
+            SentInVain: the connection failed afterwards.
+        """
+        async with self._places:
+            return await self._exchange(commands, replies)
+
+    async def _exchange(self, commands: Sequence[Command], replies: int) -> list[Any]:
+        try:
+            connection = await self._acquire()
+        except (RedisError, OSError) as error:
+            raise NotSent from error
+        intact = False
+        try:
+            answers = await self._talk(connection, commands, replies)
+        except (RedisError, OSError) as error:
+            raise SentInVain from error
+        else:
+            # After a failover the old primary refuses writes for good; a new connection finds the new one.
+            intact = not _has_error(answers, ReadOnlyError)
+            return answers
+        finally:
+            try:
+                if not intact:
+                    await self._drop(connection)
+            finally:
+                await self._release(connection)
+
+    @staticmethod
+    async def _talk(connection: AbstractConnection, commands: Sequence[Command], replies: int) -> list[Any]:
+        if pack_command is not None:
+            packed: Any = b"".join(pack_command(command) for command in commands)
+        else:
+            packed = connection.pack_commands(commands)
+        await connection.send_packed_command(packed, check_health=False)
+        answers: list[Any] = []
+        for _ in range(replies):
+            try:
+                answers.append(await connection.read_response(disable_decoding=True))
+            except ResponseError as error:
+                answers.append(error)
+        return answers
+
+    async def _drop(self, connection: AbstractConnection) -> None:
+        """Disconnect it, and the idle ones with it: what broke this one has probably broken them all.
+
+        They connect anew when they are next used.
+        """
+        for each in (connection, *self._held):
+            await each.disconnect(nowait=True)
+
+    async def _acquire(self) -> AbstractConnection:
+        if not self._held:
+            return await self._take_from_pool()
+        connection = self._held.pop()
+        try:
+            await self._pool.ensure_connection(connection)  # connects anew if the server has closed it meanwhile
+        except BaseException:
+            await self._pool.release(connection)
+            raise
+        return connection
+
+    async def _take_from_pool(self) -> AbstractConnection:
+        while True:
+            try:
+                connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            except MaxConnectionsError:
+                await asyncio.sleep(BUSY_POOL_SECONDS)  # others share an injected pool; the caller's deadline ends this
+            else:
+                return connection
+
+    async def _release(self, connection: AbstractConnection) -> None:
+        if self._owned and not self._closed:
+            self._held.append(connection)
+            return
+        if self._closed and self._owned:
+            await connection.disconnect(nowait=True)
+        await self._pool.release(connection)
+
+    async def aclose(self) -> None:
+        """Close the pool, unless it was injected. What is under way ends with an error, and nothing new begins."""
+        self._closed = True
+        if self._owned:
+            self._held.clear()
+            await self._pool.aclose()
+
+
+def _has_error(answers: Sequence[Any], kind: type[Exception]) -> bool:
+    """Tell whether a reply, or one inside a reply of EXEC or a script, is such an error."""
+    return any(
+        isinstance(answer, kind) or (isinstance(answer, list) and _has_error(answer, kind)) for answer in answers
+    )

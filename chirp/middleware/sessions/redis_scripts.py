@@ -1,0 +1,77 @@
+"""The two Lua scripts. Each treats every key by itself, uses only GET, SET and DEL, and writes once and last.
+
+So a command that an ACL denies, or memory that is full, never leaves a step half done. Errors are returned for the
+key they belong to (`pcall`), so that one bad key spoils no other in the same call.
+"""
+
+import hashlib
+
+
+class Script:
+    """A script's source and the SHA-1 under which Redis caches it."""
+
+    __slots__ = ("sha", "source")
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.sha = hashlib.sha1(source.encode("utf-8"), usedforsecurity=False).hexdigest()
+
+
+# KEYS: session keys. ARGV, three for each key: the expected value, the new one ('' deletes), the TTL in
+# milliseconds ('0' keeps it). Reply, one for each key: 1 done, 0 gone, the other value that is there, or an error.
+SWAP = Script("""
+local replies = {}
+for i, key in ipairs(KEYS) do
+  local expected, document, ttl = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
+  local current = redis.pcall('GET', key)
+  if current == false then
+    replies[i] = 0
+  elseif type(current) == 'table' or current ~= expected then
+    replies[i] = current
+  else
+    local done
+    if document == '' then
+      done = redis.pcall('DEL', key)
+    elseif ttl == '0' then
+      done = redis.pcall('SET', key, document, 'KEEPTTL')
+    else
+      done = redis.pcall('SET', key, document, 'PX', ttl)
+    end
+    if type(done) == 'table' and done.err then
+      replies[i] = done
+    else
+      replies[i] = 1
+    end
+  end
+end
+return replies
+""")
+
+# KEYS: one session key. ARGV: the grace in milliseconds ('0' deletes), the blank tombstone.
+# Reply: 1 if a document died, 0 if there was none, the tombstone that was there already, or an error.
+END = Script("""
+local current = redis.pcall('GET', KEYS[1])
+local died = 0
+if type(current) == 'table' then
+  if not string.find(current.err, 'WRONGTYPE', 1, true) then
+    return current
+  end
+elseif current then
+  if current == ARGV[2] or string.sub(current, 1, 6) == 'moved ' or string.sub(current, 1, 7) == 'follow ' then
+    return current
+  end
+  if string.sub(current, 1, 1) == '{' then
+    died = 1
+  end
+end
+local done
+if ARGV[1] == '0' then
+  done = redis.pcall('DEL', KEYS[1])
+else
+  done = redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[1])
+end
+if type(done) == 'table' and done.err then
+  return done
+end
+return died
+""")

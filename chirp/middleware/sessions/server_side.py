@@ -1,0 +1,101 @@
+"""What server-side stores share: a cookie's id leads to a document, and the request's outcome is carried out on it.
+
+A concrete store gives three primitives: `_read` one key, `_write` one mergeable change, `_run` steps in order.
+"""
+
+import asyncio
+import logging
+from abc import abstractmethod
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from chirp.errors import StoreUnavailable
+from chirp.middleware.sessions import codec as encoding
+from chirp.middleware.sessions import session_id
+from chirp.middleware.sessions.codec import EMPTY_DATA
+from chirp.middleware.sessions.cookie import SetCookie
+from chirp.middleware.sessions.outcomes import ServerSideOutcomes
+from chirp.middleware.sessions.session import Found, Outcome, Session
+
+# What takes several round trips, and would leave something behind if a client that goes away ended it in between.
+SEVERAL_STEPS = (Outcome.END, Outcome.REGENERATE, Outcome.ROTATE)
+
+log = logging.getLogger("chirp.sessions")
+
+
+T = TypeVar("T")
+
+_under_way: set[asyncio.Task[Any]] = set()  # the event loop itself refers to tasks only weakly
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await work that goes on to its end if whoever awaits it is cancelled."""
+    task = asyncio.ensure_future(work)
+    _under_way.add(task)
+    task.add_done_callback(_under_way.discard)
+    return await asyncio.shield(task)
+
+
+class ServerSideStore(ServerSideOutcomes):
+    """A store whose cookie holds an id and nothing else."""
+
+    @abstractmethod
+    async def _read(self, key: str) -> bytes | None:
+        """Return the value; None when absent or expired. Raises StoreUnavailable for an outage."""
+
+    async def open(self, cookie: str | None, https: bool | None) -> Session:
+        if cookie is None or not session_id.is_well_formed(cookie):
+            return self._start(https=https)
+        key = self.key_for(cookie)
+        try:
+            value = await self._read(key)
+        except StoreUnavailable as error:
+            if self.config.on_store_error == "unavailable":
+                raise
+            log.warning("store unavailable, the request runs without its session: %s", error)
+            return self._start(found=Found.UNREACHABLE, presented=cookie, https=https)
+        if value is None:
+            return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
+        opened = self._codec.decode(value) if encoding.is_document(value) else None
+        if opened is None:
+            return self._open_other(value, key, cookie, https)
+        envelope, data = opened
+        if self._lifetime.is_expired(envelope.created_at, envelope.last_seen_at, self.clock()):
+            return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
+        session = self._start(data, found=Found.LIVE, presented=cookie, https=https)
+        session.id = cookie
+        session.is_new = False
+        session.created_at = envelope.created_at
+        session.last_seen_at = envelope.last_seen_at
+        session._handle = envelope.handle
+        session._stored = value
+        session._base = bytes(envelope.data)
+        return session
+
+    def _open_other(self, value: bytes, key: str, cookie: str, https: bool | None) -> Session:
+        """Return the session for a tombstone, or for a value that this package did not write."""
+        if encoding.read_tombstone(value) is not None:
+            return self._start(found=Found.ENDED, presented=cookie, https=https)
+        log.warning("the value of session %s is corrupt or foreign; the request is anonymous", self._name_of(key))
+        return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
+
+    async def commit(self, session: Session, now: float) -> SetCookie | None:
+        outcome, data, due = self._decide(session, now)
+        if outcome is Outcome.NOTHING:
+            return None
+        work = self._carry_out(outcome, session, data, now, due=due)
+        try:
+            return await (to_the_end(work) if outcome in SEVERAL_STEPS else work)
+        except StoreUnavailable as error:
+            # A session emptied by removing keys is one that ends, and an end must not be pretended.
+            may_be_lost = outcome is Outcome.TOUCH or (
+                outcome in (Outcome.CREATE, Outcome.WRITE) and data != EMPTY_DATA
+            )
+            if self.config.on_store_error == "unavailable" or not may_be_lost:
+                raise
+            log.warning("store unavailable, what the request stored is lost (%s): %s", outcome.value, error)
+            return None
+
+    def _name_of(self, key: str) -> str:
+        """Return a name for logs: a short piece of the key, from which no id can be found."""
+        return key.removeprefix(self.key_prefix)[:12]

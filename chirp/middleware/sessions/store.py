@@ -1,0 +1,174 @@
+"""What a session store is, and what all built-in stores share: the way in from requests and out to responses."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from starlette.requests import Request
+
+from chirp.middleware.protocol import AnyResponse
+from chirp.middleware.sessions.codec import check_faithful, differs_at, encode_data
+from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.cookie import CookieReader, CookieWriter, SetCookie
+from chirp.middleware.sessions.session import Ask, Found, Outcome, Session, decide
+
+ResponseT = TypeVar("ResponseT", bound=AnyResponse)
+
+HTTPS_SCHEMES = ("https", "wss")
+
+
+@runtime_checkable
+class SessionStore(Protocol):
+    """Where sessions live. Absent is not an error, an outage is."""
+
+    async def load(self, request: Request) -> dict[str, Any]:
+        """Return the session of the request; an empty dict if there is none.
+
+        Raises:
+            StoreUnavailable: the store could not be asked. Never for a session that does not exist.
+        """
+        ...
+
+    async def save(
+        self, response: AnyResponse, session: dict[str, Any], *, regenerate_old_id: str | None = None
+    ) -> AnyResponse:
+        """Persist the session and return the response, with its cookie where one is to be set.
+
+        Args:
+            response: gets a `Set-Cookie` header.
+            session: what `load` returned, changed or not; or any other dict, which is a new session.
+            regenerate_old_id: the id that must be dead afterwards; the session gets a new one.
+
+        Raises:
+            StoreUnavailable: nothing is acknowledged.
+            SessionTooLarge, SessionNotSerializable: nothing was written.
+        """
+        ...
+
+
+class BuiltInStore(ABC):
+    """A store with the one seam that both fronts use: `open` a cookie, `commit` a session.
+
+    Args:
+        config: the settings; the cookie follows this one.
+        value_pattern: regular expression of a well-formed cookie value.
+        clock: returns Unix seconds.
+    """
+
+    def __init__(self, config: SessionConfig, *, value_pattern: str, clock: Callable[[], float]) -> None:
+        self.config = config
+        self.clock = clock
+        self.cookie_reader = CookieReader(config.cookie_name, value_pattern)
+        self._cookies = CookieWriter(config)
+        self._lifetime = config.lifetime
+
+    @abstractmethod
+    async def open(self, cookie: str | None, https: bool | None) -> Session:
+        """Return the session that a cookie leads to.
+
+        Args:
+            cookie: the cookie's value; None if there was none. Anything malformed counts as none.
+            https: whether the request came over https; None where that is not known.
+
+        Raises:
+            StoreUnavailable: the store could not be asked and `on_store_error` is "unavailable".
+        """
+
+    @abstractmethod
+    async def commit(self, session: Session, now: float) -> SetCookie | None:
+        """Carry out what the end-of-request table says for this session.
+
+        Args:
+            session: from `open`; afterwards it stands as stored, so committing it again is right.
+            now: Unix seconds.
+
+        Returns:
+            The cookie to set, or None.
+
+        Raises:
+            StoreUnavailable: nothing is acknowledged.
+            SessionTooLarge, SessionNotSerializable: nothing was written, the stored session is as it was.
+        """
+
+    async def aclose(self) -> None:  # noqa: B027 - most stores hold nothing that needs closing
+        """Release what this store itself opened on this event loop; it may be used again afterwards."""
+
+    async def load(self, request: Request) -> Session:
+        """See `SessionStore.load`.
+
+        Of the request it uses the headers of an ASGI scope where there is one, or else `cookies`; and the scheme.
+        """
+        scope = getattr(request, "scope", None)
+        if isinstance(scope, dict) and "headers" in scope:
+            cookie = self.cookie_reader.read(scope["headers"])
+        else:
+            cookie = request.cookies.get(self.config.cookie_name)
+        return await self.open(cookie, scheme_is_https(request))
+
+    async def save(
+        self, response: ResponseT, session: dict[str, Any], *, regenerate_old_id: str | None = None
+    ) -> ResponseT:
+        """See `SessionStore.save`. Sets `Set-Cookie` only; the middlewares add what caches need."""
+        if not isinstance(session, Session):
+            session = self._start(session)
+        if regenerate_old_id is not None:
+            session._ask = Ask.REGENERATE
+            session._found = Found.LIVE  # the caller vouches for the id, so what it was rotated to ends as well
+            session._presented = regenerate_old_id
+            session._handle = ""
+        cookie = await self.commit(session, self.clock())
+        return response if cookie is None else add_header(response, "Set-Cookie", cookie.header)
+
+    def _decide(self, session: Session, now: float) -> tuple[Outcome, bytes, bool]:
+        """Return the outcome, the session's encoded data, and whether the outcome slides the idle limit.
+
+        Raises:
+            SessionNotSerializable: the data has changed and would not come back as it is.
+        """
+        session._committed = data = encode_data(session)
+        changed = data != session._base
+        user_changed = changed and differs_at(session.user_key, data, session._base)
+        due = session._slides and self._lifetime.touch_due(session.last_seen_at, now)
+        outcome = decide(session, changed=changed, user_changed=user_changed, touch_due=due)
+        if changed:
+            check_faithful(session, data)
+        return outcome, data, due
+
+    def _start(
+        self,
+        data: dict[str, Any] | None = None,
+        *,
+        found: Found = Found.NOTHING_PRESENTED,
+        presented: str | None = None,
+        https: bool | None = None,
+    ) -> Session:
+        """Return a session that is not in the store."""
+        session = Session(data or {})
+        session.created_at = session.last_seen_at = self.clock()
+        session._found = found
+        session._presented = presented
+        session._https = https
+        session.available = found is not Found.UNREACHABLE
+        if self.config.user_key != Session.user_key:
+            session.user_key = self.config.user_key
+        return session
+
+
+def add_header(response: ResponseT, name: str, value: str) -> ResponseT:
+    """Add a header to an immutable response with `with_header` (chirp's) or to a mutable one (Starlette's)."""
+    given: Any = response  # told apart by what it can do, not by its class
+    if hasattr(given, "with_header"):
+        changed: ResponseT = given.with_header(name, value)
+        return changed
+    given.headers.append(name, value)
+    return response
+
+
+def scheme_is_https(request: Any) -> bool | None:
+    """Tell whether a request came over https or wss; None where it does not say."""
+    scope = getattr(request, "scope", None)
+    if isinstance(scope, dict):
+        scheme = scope.get("scheme")
+    else:
+        scheme = getattr(getattr(request, "url", None), "scheme", None) or getattr(request, "scheme", None)
+    return scheme in HTTPS_SCHEMES if isinstance(scheme, str) else None

@@ -1,0 +1,165 @@
+"""How many commands requests that run at the same time cost, as the server counts them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from monitor import Monitor, monitored
+from proxy import proxied
+from redis.asyncio import Redis
+from servers import OwnServer
+from visits import CONFIG, MakeStore, commit, put, read, visit
+
+from chirp.middleware.sessions import RedisSessionStore
+from chirp.middleware.sessions.session import Session
+
+
+@pytest.fixture
+async def monitor(redis_url: str, key_prefix: str) -> AsyncIterator[Monitor]:
+    async with monitored(redis_url, key_prefix) as monitor:
+        yield monitor
+
+
+@pytest.fixture
+async def cookies(store: RedisSessionStore) -> list[str]:
+    """Twenty sessions; the scripts are known to the server."""
+    cookies = await asyncio.gather(*(put(store, number=number) for number in range(20)))
+    await put(store, await put(store, warm=1), warm=2)
+    await visit(store, await put(store, warm=1), Session.clear)
+    return cookies
+
+
+async def write_at_once(store: RedisSessionStore, cookie: str, names: list[str]) -> None:
+    """Open a session in as many requests as there are names, then let each store a value under its own name."""
+    sessions = [await store.open(cookie, https=True) for _ in names]
+    for session, name in zip(sessions, names, strict=True):
+        session[name] = name
+    await asyncio.gather(*(commit(store, session) for session in sessions))
+
+
+async def test_a_read_only_request_costs_one_key_and_no_write(
+    store: RedisSessionStore, cookies: list[str], monitor: Monitor
+) -> None:
+    """A request that changes nothing sends one MGET of one key, and sets no cookie."""
+    await monitor.commands()
+    session, cookie = await visit(store, cookies[7], lambda session: session["number"])
+    assert (dict(session), cookie) == ({"number": 7}, None)
+    assert await monitor.commands() == [["MGET", store.key_for(cookies[7])]]
+
+
+async def test_loads_at_once_share_one_mget(store: RedisSessionStore, cookies: list[str], monitor: Monitor) -> None:
+    """Twenty loads that wait together are one MGET, and each gets its own session."""
+    await monitor.commands()
+    assert await asyncio.gather(*(read(store, cookie) for cookie in cookies)) == [{"number": n} for n in range(20)]
+    assert await monitor.commands() == [["MGET", *map(store.key_for, cookies)]]
+
+
+async def test_a_load_alone_waits_for_no_other(store: RedisSessionStore, cookies: list[str], monitor: Monitor) -> None:
+    """Loads one after another are an MGET each: nothing waits for company that may not come."""
+    await monitor.commands()
+    for cookie in cookies[:3]:
+        await read(store, cookie)
+    assert await monitor.commands() == [["MGET", store.key_for(cookie)] for cookie in cookies[:3]]
+
+
+async def test_more_loads_than_one_batch_takes_are_split(store: RedisSessionStore, monitor: Monitor) -> None:
+    """Six hundred loads at once go out in batches of 256 keys at most, and each gets its own session."""
+    cookies = await asyncio.gather(*(put(store, number=number) for number in range(600)))
+    await monitor.commands()
+    assert await asyncio.gather(*(read(store, cookie) for cookie in cookies)) == [{"number": n} for n in range(600)]
+    commands = await monitor.commands()
+    assert ([len(command) - 1 for command in commands], commands[0][0]) == ([256, 256, 88], "MGET")
+
+
+async def test_changes_of_different_sessions_share_one_script_call(
+    store: RedisSessionStore, cookies: list[str], monitor: Monitor
+) -> None:
+    """Twenty compare-and-sets that wait together are one EVALSHA, and each session gets its own change."""
+    sessions = await asyncio.gather(*(store.open(cookie, https=True) for cookie in cookies))
+    for session in sessions:
+        session["square"] = session["number"] ** 2
+    await monitor.commands()
+    await asyncio.gather(*(commit(store, session) for session in sessions))
+    assert await monitor.names() == ["EVALSHA"]
+    assert await asyncio.gather(*(read(store, cookie) for cookie in cookies)) == [
+        {"number": n, "square": n * n} for n in range(20)
+    ]
+
+
+async def test_creates_and_ends_share_one_pipeline(
+    make_store: MakeStore, server: OwnServer, cookies: list[str]
+) -> None:
+    """Ten first visits and ten logouts at once are all sent before the first reply comes."""
+    async with proxied(server.url) as proxy:
+        store = make_store(proxy.url)
+        old = await asyncio.gather(*(put(store, number=number) for number in range(10)))
+        sessions = [await store.open(cookie, https=True) for cookie in old]
+        for session in sessions:
+            session.clear()
+        sessions += [await store.open(None, https=True) for _ in range(10)]
+        for session in sessions[10:]:
+            session["new"] = True
+        for wire in proxy.wires:
+            wire.open.clear()
+            wire.sent = b""
+        proxy.accept_open = False
+        commits = asyncio.gather(*(commit(store, session) for session in sessions))
+        await proxy.sent(lambda sent: sent.count(b"EVAL") == 10 and sent.count(b"\r\nNX\r\n") == 10, seconds=1)
+        for wire in proxy.wires:
+            wire.open.set()
+        await commits
+        await store.aclose()
+
+
+async def test_fifty_writers_of_one_session_cost_a_few_calls_and_lose_nothing(
+    store: RedisSessionStore, monitor: Monitor, cookies: list[str]
+) -> None:
+    """Changes of one session that wait together are merged in process: not 50 calls, and far from 50 · 51 / 2."""
+    cookie = await put(store, start=0)
+    names = [f"key{number}" for number in range(50)]
+    await monitor.commands()
+    await write_at_once(store, cookie, names)
+    scripts = [name for name in await monitor.names() if name.startswith("EVAL")]
+    assert len(scripts) <= 2
+    assert await read(store, cookie) == {"start": 0, **{name: name for name in names}}
+
+
+async def test_fifty_writers_in_two_processes_cost_a_few_calls_and_lose_nothing(
+    store: RedisSessionStore, make_store: MakeStore, monitor: Monitor, cookies: list[str]
+) -> None:
+    """Two stores that change one session at once merge what the other wrote, in a few calls each."""
+    other = make_store()
+    cookie = await put(store, start=0)
+    names = [f"key{number}" for number in range(50)]
+    await monitor.commands()
+    await asyncio.gather(write_at_once(store, cookie, names[:25]), write_at_once(other, cookie, names[25:]))
+    scripts = [name for name in await monitor.names() if name.startswith("EVAL")]
+    assert len(scripts) <= 10
+    assert await read(store, cookie) == {"start": 0, **{name: name for name in names}}
+
+
+async def test_one_bad_key_spoils_no_other_in_its_batch(
+    store: RedisSessionStore, cookies: list[str], redis_client: Redis
+) -> None:
+    """A key that has become a list meanwhile fails alone: the other changes of the same call are stored."""
+    sessions = [await store.open(cookie, https=True) for cookie in cookies[:5]]
+    for session in sessions:
+        session["changed"] = True
+    await redis_client.delete(store.key_for(cookies[2]))
+    await redis_client.rpush(store.key_for(cookies[2]), "a list")
+    await asyncio.gather(*(commit(store, session) for session in sessions))
+    found = [await read(store, cookie) for cookie in cookies[:5]]
+    assert [data.get("changed") for data in found] == [True, True, None, True, True]
+
+
+async def test_a_write_too_large_for_the_merged_session_fails_alone(make_store: MakeStore) -> None:
+    """Of two changes that fit alone but not together, one is stored and the other told, whatever they share."""
+    store = make_store(config=replace(CONFIG, max_bytes=1000))
+    cookie = await put(store, start=0)
+    sessions = [await store.open(cookie, https=True) for _ in range(2)]
+    sessions[0]["a"] = "a" * 600
+    sessions[1]["b"] = "b" * 600
+    results = await asyncio.gather(*(commit(store, session) for session in sessions), return_exceptions=True)
+    assert [type(result).__name__ for result in results] == ["Visit", "SessionTooLarge"]
+    assert await read(store, cookie) == {"start": 0, "a": "a" * 600}

@@ -1,0 +1,128 @@
+"""A TCP proxy in front of a real server, for failures that the server alone cannot be made to show."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import urlsplit
+
+CHUNK_BYTES = 1 << 16
+
+
+class Wire:
+    """One client's connection through the proxy.
+
+    Attributes:
+        open: replies pass while it is set; requests always do.
+        sent: every byte the client has sent.
+        cut: the next reply is thrown away and the connection closed.
+    """
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.sent = b""
+        self.cut = False
+
+
+class Proxy:
+    """Forwards each connection to `port`, and meddles with replies as told.
+
+    Attributes:
+        port: of the server on 127.0.0.1 that new connections lead to; may be changed.
+        wires: every connection ever made, in order.
+        lose_reply_to: the reply to the next request that contains these bytes is lost, once, after the server has
+            carried it out.
+        delay: called for each piece of a reply; seconds to hold it back.
+        accept_open: whether new connections pass replies.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.wires: list[Wire] = []
+        self.lose_reply_to: bytes | None = None
+        self.delay: Callable[[], float] | None = None
+        self.accept_open = True
+        self.url = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._requested = asyncio.Condition()
+
+    async def sent(self, is_there: Callable[[bytes], bool], seconds: float = 5) -> None:
+        """Wait until what the clients have sent, all of it, fulfils a condition."""
+
+        def fulfilled() -> bool:
+            return is_there(b"".join(wire.sent for wire in self.wires))
+
+        async with asyncio.timeout(seconds), self._requested:
+            await self._requested.wait_for(fulfilled)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        wire = Wire()
+        if not self.accept_open:
+            wire.open.clear()
+        self.wires.append(wire)
+        back = None
+        try:
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.port)
+            back = asyncio.create_task(self._answer(wire, server_reader, writer))
+            try:
+                await self._request(wire, reader, server_writer)
+            finally:
+                server_writer.close()
+        except (OSError, asyncio.CancelledError):
+            pass
+        finally:
+            if back is not None:
+                back.cancel()
+            writer.close()
+            self._tasks.discard(task)
+
+    async def _request(self, wire: Wire, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+        while data := await reader.read(CHUNK_BYTES):
+            wire.sent += data
+            if self.lose_reply_to is not None and self.lose_reply_to in data:
+                self.lose_reply_to = None
+                wire.cut = True
+            server.write(data)
+            await server.drain()
+            async with self._requested:
+                self._requested.notify_all()
+
+    async def _answer(self, wire: Wire, server: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await server.read(CHUNK_BYTES):
+                await wire.open.wait()
+                if wire.cut:
+                    break
+                await self._deliver(data, writer)
+        writer.close()
+
+    async def _deliver(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        half = len(data) // 2
+        for piece in (data[:half], data[half:]):
+            if self.delay is not None:
+                await asyncio.sleep(self.delay())
+            writer.write(piece)
+            await writer.drain()
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def proxied(url: str) -> AsyncIterator[Proxy]:
+    """Run a proxy to the server at `url`; its own address is `proxy.url`."""
+    parts = urlsplit(url)
+    proxy = Proxy(parts.port or 6379)
+    async with await asyncio.start_server(proxy.serve, "127.0.0.1") as listening:
+        port = listening.sockets[0].getsockname()[1]
+        proxy.url = f"redis://127.0.0.1:{port}{parts.path}"
+        try:
+            yield proxy
+        finally:
+            listening.close()
+            await proxy.stop()

@@ -1,0 +1,241 @@
+"""Writes of one session that meet: merged by top-level key, with none of them lost."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from session_kit import config_with
+
+from chirp.errors import SessionTooLarge
+from chirp.middleware.sessions.codec import Codec, decode_data, encode_data, merge
+from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Swap, Write, Written, fold, rebase, written
+
+LIMIT = 300
+CONFIG = config_with(max_age=100, max_bytes=LIMIT)
+codec, lifetime = Codec(CONFIG), CONFIG.lifetime
+KEY, SEEN = "key", 1000.0
+
+keys = st.sampled_from("abcdef")
+values = st.sampled_from([None, True, False, 0, 1, 1.0, "1", "", [], {}, [1], {"x": 1}])
+sessions = st.dictionaries(keys, values)
+
+
+def document(data: dict[str, Any], last_seen_at: float = SEEN) -> bytes:
+    return codec.encode(created_at=SEEN, last_seen_at=last_seen_at, handle="h", data=encode_data(data))
+
+
+def write(
+    base: dict[str, Any], mine: dict[str, Any], *, slide_to: float | None = None, expected: bytes | None = None
+) -> Write:
+    """Return what a request that loaded `base` asks for to have `mine` stored."""
+    data = encode_data(mine)
+    new = document(mine, slide_to or SEEN) if mine else NO_DOCUMENT
+    ttl_ms = KEEP_TTL if slide_to is None or not mine else lifetime.ttl_ms(SEEN, slide_to, slide_to)
+    return Write(Swap(KEY, expected or document(base), new, ttl_ms), data, encode_data(base), data, slide_to)
+
+
+def touch(base: dict[str, Any], slide_to: float) -> Write:
+    data = encode_data(base)
+    new = codec.encode(created_at=SEEN, last_seen_at=slide_to, handle="h", data=data)
+    return Write(Swap(KEY, document(base), new, lifetime.ttl_ms(SEEN, slide_to, slide_to)), data, None, data, slide_to)
+
+
+def data_in(value: bytes) -> dict[str, Any]:
+    opened = codec.decode(value)
+    assert opened is not None
+    return opened[1]
+
+
+def merged(stored: dict[str, Any], base: dict[str, Any], mine: dict[str, Any]) -> bytes:
+    return merge(encode_data(stored), encode_data(base), encode_data(mine))
+
+
+def encoded(session: dict[str, Any]) -> dict[str, bytes]:
+    """Return every value as it is stored: `True == 1`, but not here."""
+    return {key: encode_data({"": value}) for key, value in session.items()}
+
+
+@given(stored=sessions, base=sessions, mine=sessions)
+def test_a_merge_takes_changed_keys_from_mine_and_all_others_from_the_store(
+    stored: dict[str, Any], base: dict[str, Any], mine: dict[str, Any]
+) -> None:
+    """For all keys: changed, added, removed, untouched."""
+    left, before, after = encoded(stored), encoded(base), encoded(mine)
+    expected = {}
+    for key in "abcdef":
+        source = left if before.get(key) == after.get(key) else after
+        if key in source:
+            expected[key] = source[key]
+    assert encoded(decode_data(merged(stored, base, mine))) == expected
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, True), (0, False), (1, 1.0), (True, 1)])
+def test_equal_values_of_other_types_are_a_change(before: Any, after: Any) -> None:
+    """`True == 1` in Python, not in the store."""
+    assert merged({"k": before}, {"k": before}, {"k": after}) == encode_data({"k": after})
+
+
+def test_a_key_that_was_removed_is_removed() -> None:
+    """Though another request has changed it meanwhile: the later write wins."""
+    assert merged({"k": 2, "o": 1}, {"k": 1, "o": 1}, {"o": 1}) == b'{"o":1}'
+
+
+def test_a_key_that_another_request_removed_stays_removed() -> None:
+    """Having loaded it is not having changed it."""
+    assert merged({}, {"once": 1}, {"once": 1, "mine": 2}) == b'{"mine":2}'
+
+
+def test_removing_what_is_gone_is_no_error() -> None:
+    """Two requests may both remove it."""
+    assert merged({}, {"k": 1}, {}) == b"{}"
+
+
+@given(base=sessions, parts=st.permutations([("a", 1), ("b", True), ("c", None), ("d", [1])]), gone=st.booleans())
+def test_parallel_changes_of_different_keys_lose_nothing(
+    base: dict[str, Any], parts: list[tuple[str, Any]], *, gone: bool
+) -> None:
+    """Promise 3: in one batch, whatever their order, removals included."""
+    base = {**base, "f": 1}
+    writes = [write(base, {**base, key: value}) for key, value in parts]
+    if gone:
+        writes.append(write(base, {key: value for key, value in base.items() if key != "f"}))
+    folded = fold(writes, codec, lifetime)
+    expected = {**base, **dict(parts)}
+    if gone:
+        del expected["f"]
+    assert encoded(data_in(folded.swap.document)) == encoded(expected)
+    assert (folded.members, folded.losers) == (list(range(len(writes))), {})
+
+
+@given(base=sessions, first=sessions, second=sessions)
+def test_folding_is_the_same_as_one_after_the_other(
+    base: dict[str, Any], first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    """The batch stores what two batches would have."""
+    stored = document({**base, "f": 1})
+    base = data_in(stored)
+    writes = [write(base, {**one, "f": 1}) for one in (first, second)]
+    again = rebase(writes[1], writes[0].swap.document, codec, lifetime)
+    assert again is not None
+    assert fold(writes, codec, lifetime).swap.document == again.swap.document
+
+
+def test_of_two_changes_to_one_key_the_later_wins() -> None:
+    """Later is who asked later."""
+    folded = fold([write({}, {"k": 1}), write({}, {"k": 2})], codec, lifetime)
+    assert data_in(folded.swap.document) == {"k": 2}
+
+
+def test_a_fold_is_aimed_at_what_the_first_has_loaded() -> None:
+    """So it fails as a whole if somebody else wrote meanwhile, and each merges again."""
+    folded = fold([write({"a": 1}, {"a": 2}), write({"b": 1}, {"b": 2})], codec, lifetime)
+    assert folded.swap.expected == document({"a": 1})
+
+
+def test_a_touch_yields_to_a_write_that_came_later() -> None:
+    """It is told what stands there, as if it had lost its compare."""
+    folded = fold([touch({"a": 1}, 1050), write({"a": 1}, {"a": 2})], codec, lifetime)
+    assert folded.losers == {0: Written(False, document({"a": 1}))}
+    assert (folded.members, data_in(folded.swap.document)) == ([1], {"a": 2})
+
+
+def test_a_second_touch_yields_to_the_first() -> None:
+    """One of them is enough."""
+    folded = fold([touch({"a": 1}, 1050), touch({"a": 1}, 1051)], codec, lifetime)
+    assert (folded.members, list(folded.losers)) == ([0], [1])
+
+
+def test_a_write_that_slides_makes_the_fold_slide() -> None:
+    """Whichever of them it is; the latest time counts."""
+    for slides in ([None, 1050.0, 1060.0], [1060.0, None, 1050.0]):
+        writes = [write({"o": 1}, {"o": 1, str(index): 1}, slide_to=at) for index, at in enumerate(slides)]
+        folded = fold(writes, codec, lifetime)
+        opened = codec.decode(folded.swap.document)
+        assert opened is not None
+        assert (opened[0].last_seen_at, folded.swap.ttl_ms) == (1060, 100_000)
+
+
+def test_without_a_slide_the_time_to_live_stays() -> None:
+    """A change while no touch is due keeps `last_seen_at` and the TTL."""
+    folded = fold([write({"o": 1}, {"o": 1, key: 1}) for key in "ab"], codec, lifetime)
+    opened = codec.decode(folded.swap.document)
+    assert opened is not None
+    assert (opened[0].last_seen_at, folded.swap.ttl_ms) == (SEEN, KEEP_TTL)
+
+
+def test_one_member_that_does_not_fit_is_told_so_alone() -> None:
+    """The others are stored; what came after it, too."""
+    half = "x" * 120
+    writes = [write({"o": 1}, {"o": 1, key: value}) for key, value in (("a", half), ("b", half), ("c", 1))]
+    folded = fold(writes, codec, lifetime)
+    assert isinstance(folded.losers[1], SessionTooLarge)
+    assert (folded.members, data_in(folded.swap.document)) == ([0, 2], {"o": 1, "a": half, "c": 1})
+
+
+def test_a_fold_that_leaves_nothing_deletes() -> None:
+    """Each removes one key, together all of them."""
+    base = {"a": 1, "b": 1}
+    folded = fold([write(base, {"b": 1}), write(base, {"a": 1})], codec, lifetime)
+    assert (folded.swap.document, folded.swap.ttl_ms) == (NO_DOCUMENT, KEEP_TTL)
+
+
+def test_a_change_saves_a_session_that_another_empties() -> None:
+    """The merged result is not empty, so nothing is deleted; in either order."""
+    emptied, changed = write({"a": 1}, {}), write({"a": 1}, {"a": 1, "b": 1})
+    for writes in ([emptied, changed], [changed, emptied]):
+        assert data_in(fold(writes, codec, lifetime).swap.document) == {"b": 1}
+
+
+def test_a_corrupt_document_cannot_be_folded_onto() -> None:
+    """All but the first are told that it is gone; the first then fails its compare or overwrites what it loaded."""
+    writes = [write({"a": 1}, {"a": 1, key: 1}, expected=b"{corrupt") for key in "bc"]
+    assert fold(writes, codec, lifetime).losers == {1: Written(False, None)}
+
+
+@given(stored=sessions, base=sessions, mine=sessions)
+def test_a_rebase_aims_the_merge_at_what_is_there_now(
+    stored: dict[str, Any], base: dict[str, Any], mine: dict[str, Any]
+) -> None:
+    """The next compare is with the current document."""
+    current = document({**stored, "f": 1})
+    again = rebase(write({**base, "f": 1}, {**mine, "f": 1}), current, codec, lifetime)
+    assert again is not None
+    data = merge(encode_data({**stored, "f": 1}), encode_data({**base, "f": 1}), encode_data({**mine, "f": 1}))
+    assert (again.swap.expected, encode_data(data_in(again.swap.document))) == (current, data)
+
+
+def test_a_rebase_keeps_the_stamps_of_what_is_there_now() -> None:
+    """Another request's touch is not undone."""
+    again = rebase(write({"a": 1}, {"a": 2}), document({"a": 1}, 1040), codec, lifetime)
+    assert again is not None
+    opened = codec.decode(again.swap.document)
+    assert opened is not None
+    assert (opened[0].last_seen_at, again.swap.ttl_ms) == (1040, KEEP_TTL)
+
+
+@pytest.mark.parametrize("current", [b"{corrupt", b"dead", b""])
+def test_nothing_is_rebased_onto_what_is_no_document(current: bytes) -> None:
+    """A tombstone is never overwritten."""
+    assert rebase(write({"a": 1}, {"a": 2}), current, codec, lifetime) is None
+
+
+def test_a_touch_is_never_rebased() -> None:
+    """One that loses its compare is dropped."""
+    assert rebase(touch({"a": 1}, 1050), document({"a": 2}), codec, lifetime) is None
+
+
+def test_a_rebase_that_does_not_fit_is_refused() -> None:
+    """Together they exceed the limit, though each alone does not."""
+    big = "x" * 120
+    with pytest.raises(SessionTooLarge):
+        rebase(write({}, {"a": big}), document({"b": big}), codec, lifetime)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [(True, Written(True, b"{new")), (False, Written(False, None)), (b"{other", Written(False, b"{other"))],
+)
+def test_how_the_reply_to_a_swap_is_read(reply: bool | bytes, expected: Written) -> None:
+    """Done, gone, or something else there."""
+    assert written(Swap(KEY, b"{old", b"{new", 5), reply) == expected

@@ -1,0 +1,59 @@
+"""One request at the level of the store: open what the cookie leads to, let a handler change it, commit."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from chirp.middleware.sessions import RedisSessionStore, SessionConfig
+from chirp.middleware.sessions.cookie import SetCookie
+from chirp.middleware.sessions.session import Session, current_session
+
+CONFIG = SessionConfig(secret_key="for tests alone, and long enough")
+
+
+class MakeStore(Protocol):
+    """Make a store on the server of the run, or on the one named; it is closed when the test is over."""
+
+    def __call__(self, url: str | None = None, config: SessionConfig = CONFIG, **options: Any) -> RedisSessionStore: ...
+
+
+class Visit(NamedTuple):
+    """What a request left behind: its session after the commit, and the cookie it set."""
+
+    session: Session
+    cookie: SetCookie | None
+
+
+def handle(session: Session, handler: Callable[[Session], object]) -> None:
+    """Call a handler as the fronts do: inside it `get_session()` and its like work."""
+    token = current_session.set(session)
+    try:
+        handler(session)
+    finally:
+        current_session.reset(token)
+
+
+async def visit(
+    store: RedisSessionStore, cookie: str | None = None, handler: Callable[[Session], object] | None = None
+) -> Visit:
+    """Make one request."""
+    session = await store.open(cookie, https=True)
+    if handler is not None:
+        handle(session, handler)
+    return await commit(store, session)
+
+
+async def commit(store: RedisSessionStore, session: Session) -> Visit:
+    """End the request of a session that was opened before."""
+    return Visit(session, await store.commit(session, store.clock()))
+
+
+async def put(store: RedisSessionStore, cookie: str | None = None, /, **data: Any) -> str:
+    """Store values, and return the id in the browser's cookie."""
+    session = (await visit(store, cookie, lambda session: session.update(data))).session
+    assert session.id is not None
+    return session.id
+
+
+async def read(store: RedisSessionStore, cookie: str) -> dict[str, Any]:
+    """Return what a request with this cookie finds."""
+    return dict(await store.open(cookie, https=True))
