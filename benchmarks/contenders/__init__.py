@@ -1,0 +1,1 @@
+"""One way to keep sessions per module; `contender` says what each of them has to do."""
