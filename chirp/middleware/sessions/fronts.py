@@ -126,9 +126,3 @@ def route_path(scope: Mapping[str, Any]) -> str:
     root: str = scope.get("root_path", "")
     inside = root and path.startswith(root) and path[len(root) :].startswith("/")
     return path[len(root) :] if inside else path
-
-
-def scope_of(request: Any) -> dict[str, Any] | None:
-    """Return the ASGI scope of a request that has one."""
-    scope = getattr(request, "scope", None)
-    return scope if isinstance(scope, dict) else None

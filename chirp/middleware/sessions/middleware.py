@@ -10,6 +10,7 @@ from chirp.errors import StoreUnavailable
 from chirp.middleware.protocol import SESSION_EXCLUDED, AnyResponse, Next
 from chirp.middleware.sessions.adapter import DictStoreAdapter
 from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.fronts import (
     NEVER_CACHED,
     ExcludedPaths,
@@ -17,14 +18,13 @@ from chirp.middleware.sessions.fronts import (
     is_public,
     mark,
     route_path,
-    scope_of,
     sets_cookie,
     store_of,
     unavailable,
     warn_if_changed_late,
 )
 from chirp.middleware.sessions.session import Session, current_session
-from chirp.middleware.sessions.store import BuiltInStore, add_header
+from chirp.middleware.sessions.store import BuiltInStore, add_header, scope_of
 from chirp.middleware.streaming import keep_context, own_copy
 
 log = logging.getLogger("chirp.sessions")
@@ -87,24 +87,31 @@ class SessionMiddleware:
         return await self._adapter.open(request)
 
     async def _store(self, response: AnyResponse, session: Session) -> AnyResponse:
-        response = own_copy(response)
+        if not isinstance(self.store, BuiltInStore):
+            return await self._store_adapted(own_copy(response), session)
         headers = getattr(response, "headers", None)
-        cookie = None
-        if isinstance(self.store, BuiltInStore):
-            session._slides = not (isinstance(headers, MutableHeaders) and is_public(headers))
-            cookie = await self.store.commit(session, self.store.clock())
-        else:
-            response = await self._adapter.save(response, session)
-            headers = getattr(response, "headers", None)
-            if isinstance(headers, MutableHeaders) and sets_cookie(headers, self.config.cookie_name):
-                headers["Cache-Control"] = NEVER_CACHED
-                session.accessed = True
-        if isinstance(headers, MutableHeaders):
-            mark(headers, session, cookie)
-            return response
-        for name, value in headers_for(session, cookie):
-            response = add_header(response, name, value)
+        session._slides = not (isinstance(headers, MutableHeaders) and is_public(headers))
+        cookie = await self.store.commit(session, self.store.clock())
+        return _marked(own_copy(response), session, cookie) if cookie is not None or session.accessed else response
+
+    async def _store_adapted(self, response: AnyResponse, session: Session) -> AnyResponse:
+        response = await self._adapter.save(response, session)
+        headers = getattr(response, "headers", None)
+        if isinstance(headers, MutableHeaders) and sets_cookie(headers, self.config.cookie_name):
+            headers["Cache-Control"] = NEVER_CACHED
+            session.accessed = True
+        return _marked(response, session, None)
+
+
+def _marked(response: AnyResponse, session: Session, cookie: SetCookie | None) -> AnyResponse:
+    """Return the response with what it needs for the session; a mutable one is changed in place."""
+    headers = getattr(response, "headers", None)
+    if isinstance(headers, MutableHeaders):
+        mark(headers, session, cookie)
         return response
+    for name, value in headers_for(session, cookie):
+        response = add_header(response, name, value)
+    return response
 
 
 def _path_of(request: Any) -> str:

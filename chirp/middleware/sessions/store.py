@@ -98,8 +98,8 @@ class BuiltInStore(ABC):
 
         Of the request it uses the headers of an ASGI scope where there is one, or else `cookies`; and the scheme.
         """
-        scope = getattr(request, "scope", None)
-        if isinstance(scope, dict) and "headers" in scope:
+        scope = scope_of(request)
+        if scope is not None and "headers" in scope:
             cookie = self.cookie_reader.read(scope["headers"])
         else:
             cookie = request.cookies.get(self.config.cookie_name)
@@ -164,10 +164,16 @@ def add_header(response: ResponseT, name: str, value: str) -> ResponseT:
     return response
 
 
+def scope_of(request: Any) -> dict[str, Any] | None:
+    """Return the ASGI scope of a request that has one."""
+    scope = getattr(request, "scope", None)
+    return scope if isinstance(scope, dict) else None
+
+
 def scheme_is_https(request: Any) -> bool | None:
     """Tell whether a request came over https or wss; None where it does not say."""
-    scope = getattr(request, "scope", None)
-    if isinstance(scope, dict):
+    scope = scope_of(request)
+    if scope is not None:
         scheme = scope.get("scheme")
     else:
         scheme = getattr(getattr(request, "url", None), "scheme", None) or getattr(request, "scheme", None)
