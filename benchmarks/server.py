@@ -8,6 +8,7 @@ from typing import Self
 
 from redis.asyncio import Redis
 
+from chirp.embedded import name_and_version
 from chirp.errors import ConfigurationError
 
 SAMPLE_SECONDS = 0.002
@@ -51,10 +52,7 @@ class Watcher:
 
     async def version(self) -> str:
         """Return name and version, as the server states them."""
-        facts = await self._client.info("server")
-        if "valkey_version" in facts:
-            return f"Valkey {facts['valkey_version']}"
-        return f"Redis {facts['redis_version']}"
+        return name_and_version(await self._client.info("server"))
 
     async def opened(self) -> int:
         """Return how many connections the server has had since it started."""

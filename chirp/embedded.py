@@ -15,13 +15,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
 from chirp.errors import ChirpError, ConfigurationError
 
-__all__ = ["EmbeddedServer"]
+__all__ = ["EmbeddedServer", "name_and_version"]
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 10.0
@@ -237,11 +237,15 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: IO[bytes
             raise ChirpError(f"the server exited with status {process.returncode}: {words}")
         facts = _ask(port)
         if facts.get("process_id") == str(process.pid):
-            if "valkey_version" in facts:
-                return f"Valkey {facts['valkey_version']}"
-            return f"Redis {facts.get('redis_version', 'of an unknown version')}"
+            return name_and_version(facts) or "Redis of an unknown version"
         time.sleep(_POLL_SECONDS)
     raise ChirpError(f"the server on port {port} did not answer within {_START_SECONDS:g} s: {_last_words(log)}")
+
+
+def name_and_version(facts: Mapping[str, object]) -> str:
+    """Return what a server calls itself in `INFO server`, such as `Valkey 9.1.2`; empty if it does not say."""
+    names = {"valkey_version": "Valkey", "redis_version": "Redis"}  # Valkey gives both, the second for old clients
+    return next((f"{name} {facts[field]}" for field, name in names.items() if field in facts), "")
 
 
 def _ask(port: int) -> dict[str, str]:

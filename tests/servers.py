@@ -17,7 +17,7 @@ from typing import Protocol
 
 from redis import Redis
 
-from chirp.embedded import EmbeddedServer
+from chirp.embedded import EmbeddedServer, name_and_version
 
 DOCKER_IMAGE = "redis:7-alpine"
 PROGRAMS = ("redis-server", "valkey-server")
@@ -130,10 +130,7 @@ def program_on_path() -> str | None:
 def version_at(url: str) -> str:
     """Name and version of the server at `url`, as it states them."""
     with Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5) as client:
-        facts = client.info("server")
-    if "valkey_version" in facts:
-        return f"Valkey {facts['valkey_version']}"
-    return f"Redis {facts['redis_version']}"
+        return name_and_version(client.info("server"))
 
 
 def first_line(error: Exception) -> str:

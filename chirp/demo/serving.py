@@ -16,6 +16,7 @@ from redis.retry import Retry
 
 from chirp.app import App
 from chirp.demo.stored import address_of
+from chirp.embedded import name_and_version
 from chirp.errors import ChirpError, ConfigurationError, StoreUnavailable
 
 ANSWER_SECONDS = 3.0
@@ -56,9 +57,7 @@ def name_of_server(redis_url: str) -> str:
         cause = error.__context__
         reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(error).__name__
         raise StoreUnavailable(f"Redis at {address} does not answer: {reason}") from None
-    if "valkey_version" in facts:
-        return f"Valkey {facts['valkey_version']}"
-    return f"Redis {facts.get('redis_version', '')}".strip()
+    return name_and_version(facts) or "Redis"
 
 
 def _ask(redis_url: str, answer: "Future[dict[str, object]]") -> None:
