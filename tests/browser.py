@@ -48,6 +48,13 @@ class InFlight:
         return self.header
 
 
+def presented(store: BuiltInStore, cookie: str | None) -> str | None:
+    """Return what the fronts find in a request whose browser sends this as the session's cookie."""
+    if cookie is None:
+        return None
+    return store.cookie_reader.read([(b"cookie", f"{store.config.cookie_name}={cookie}".encode("latin-1"))])
+
+
 class Browser:
     """Keeps the session cookie as a browser does."""
 
@@ -57,7 +64,7 @@ class Browser:
 
     async def begin(self) -> InFlight:
         """Start a request with the cookie as it is now."""
-        return InFlight(self, await self.store.open(self.cookie, https=True))
+        return InFlight(self, await self.store.open(presented(self.store, self.cookie), https=True))
 
     async def visit(self, handler: Callable[[Session], Any] = lambda session: None) -> str | None:
         """Make one request; return its `Set-Cookie` header, or None."""
@@ -67,7 +74,7 @@ class Browser:
 
     async def read(self) -> dict[str, Any]:
         """Return what a read-only request sees."""
-        return dict(await self.store.open(self.cookie, https=True))
+        return dict(await self.store.open(presented(self.store, self.cookie), https=True))
 
     def receive(self, header: str | None) -> None:
         if header is None:

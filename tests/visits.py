@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
+from browser import presented
+
 from chirp.middleware.sessions import RedisSessionStore, SessionConfig
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.session import Session, current_session
@@ -36,7 +38,7 @@ async def visit(
     store: RedisSessionStore, cookie: str | None = None, handler: Callable[[Session], object] | None = None
 ) -> Visit:
     """Make one request."""
-    session = await store.open(cookie, https=True)
+    session = await store.open(presented(store, cookie), https=True)
     if handler is not None:
         handle(session, handler)
     return await commit(store, session)
@@ -56,4 +58,4 @@ async def put(store: RedisSessionStore, cookie: str | None = None, /, **data: An
 
 async def read(store: RedisSessionStore, cookie: str) -> dict[str, Any]:
     """Return what a request with this cookie finds."""
-    return dict(await store.open(cookie, https=True))
+    return dict(await store.open(presented(store, cookie), https=True))

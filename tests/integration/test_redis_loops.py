@@ -60,7 +60,7 @@ def test_a_store_works_in_one_loop_after_another(store: RedisSessionStore, conne
     cookie = asyncio.run(put(store, count=0))
     for count in range(1, 4):
         assert asyncio.run(put(store, cookie, count=count)) == cookie
-        assert len(store._loops) == 0
+        assert len(store._nodes) == 0
     assert asyncio.run(read(store, cookie)) == {"count": 3}
     wait_for(lambda: connections() == 0)
 
@@ -85,7 +85,7 @@ def test_threads_with_loops_of_their_own_share_a_store(
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, range(8)))
     assert asyncio.run(read(store, cookie)) == {"start": 0, **{f"thread{n}": n for n in range(8)}}
-    assert len(store._loops) == 0
+    assert len(store._nodes) == 0
     wait_for(lambda: connections() == 0)
 
 
@@ -96,10 +96,10 @@ def test_each_of_two_loops_has_a_pool_of_its_own(store: RedisSessionStore) -> No
         cookie = first.run(put(store, a=1))
         with ThreadPoolExecutor(1) as thread, asyncio.Runner() as second:
             thread.submit(second.run, put(store, cookie, b=2)).result()
-            assert len(store._loops) == 2
+            assert len(store._nodes) == 2
             assert first.run(read(store, cookie)) == {"a": 1, "b": 2}
             thread.submit(second.close).result()
-        assert len(store._loops) == 1
+        assert len(store._nodes) == 1
         assert first.run(read(store, cookie)) == {"a": 1, "b": 2}
 
 
@@ -115,7 +115,7 @@ def test_aclose_closes_the_running_loops_pool_only(store: RedisSessionStore) -> 
 
         with ThreadPoolExecutor(1) as thread:
             thread.submit(asyncio.run, use_and_close()).result()
-        assert len(store._loops) == 1
+        assert len(store._nodes) == 1
         assert first.run(read(store, cookie)) == {"a": 1}
 
 
@@ -127,13 +127,13 @@ def test_a_loop_that_ends_in_the_middle_of_requests_leaves_nothing(
 
     async def leave_in_the_middle() -> None:
         tasks = [asyncio.create_task(put(store, number=number)) for number in range(20)]
-        while not store._loops:
+        while not store._nodes:
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert not any(task.done() for task in tasks)
 
     asyncio.run(leave_in_the_middle())
-    assert len(store._loops) == 0
+    assert len(store._nodes) == 0
     wait_for(lambda: connections() == 0)
 
 
@@ -169,7 +169,7 @@ def test_loops_closed_without_their_shutdown_do_not_pile_up(
     cookie = asyncio.run(put(store, a=1))
     for _ in range(20):
         run_without_shutdown(read(store, cookie))
-    assert len(store._loops) <= 1
+    assert len(store._nodes) <= 1
     gc.collect()
     wait_for(lambda: connections() <= 1)
     asyncio.run(read(store, cookie))
@@ -184,11 +184,11 @@ async def test_closing_while_a_load_is_under_way_leaves_nothing_open(
     """A request that is still waiting when the store is closed gets an answer or an error, and no connection stays."""
     cookie = await put(store, a=1)
     load = asyncio.create_task(read(store, cookie))
-    lanes = store._loops.get()
-    while not lanes.reads._flights:
+    node = store._nodes.get()
+    while not node.reads._flights:
         await asyncio.sleep(0)
     await asyncio.sleep(0)
     await store.aclose()
     await asyncio.gather(load, return_exceptions=True)
-    assert len(store._loops) == 0
+    assert len(store._nodes) == 0
     wait_for(lambda: connections() == 0)

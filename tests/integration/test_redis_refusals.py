@@ -12,7 +12,7 @@ from visits import MakeStore, Visit, commit, put, read, visit
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import RedisSessionStore, regenerate_session
-from chirp.middleware.sessions.redis_store import _unavailable
+from chirp.middleware.sessions.redis_node import unavailable
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.steps import Reply, Step
 
@@ -227,7 +227,7 @@ async def test_a_rotation_refused_in_its_second_round_leaves_no_copy(
 
     async def counted(steps: Sequence[Step]) -> list[Reply]:
         if rounds:
-            await client.execute_command("ACL", "SETUSER", "app", "-get")  # its scripts read no more
+            await client.execute_command("ACL", "SETUSER", "app", "-mget")  # its scripts read no more
         rounds.append(steps)
         return await run(steps)
 
@@ -240,6 +240,6 @@ async def test_a_rotation_refused_in_its_second_round_leaves_no_copy(
 
 def test_a_refusal_that_quotes_arguments_is_told_without_them() -> None:
     """Redis says what it was sent when it does not know a command; that may be the user's data."""
-    error = _unavailable(ResponseError("unknown command 'SET', with args beginning with: 'key' '{\"card\": 4111}'"))
+    error = unavailable(ResponseError("unknown command 'SET', with args beginning with: 'key' '{\"card\": 4111}'"))
     assert "unknown command 'SET'" in str(error)
     assert "4111" not in str(error)

@@ -14,7 +14,6 @@ from chirp.middleware.sessions.codec import (
     Tombstone,
     check_faithful,
     decode_data,
-    differs_at,
     encode_data,
     is_document,
     read_tombstone,
@@ -34,7 +33,7 @@ def through(session: dict[str, Any]) -> dict[str, Any]:
     document = codec.encode(created_at=1.5, last_seen_at=2.5, handle="h", data=data)
     opened = codec.decode(document)
     assert opened is not None
-    return opened[1]
+    return opened.data
 
 
 def envelope(data: str = "{}", **more: Any) -> bytes:
@@ -55,7 +54,7 @@ def test_a_damaged_document_never_raises(draw: st.DataObject) -> None:
     at = draw.draw(st.integers(0, len(document)))
     upto = draw.draw(st.integers(0, len(document)))
     opened = codec.decode(document[:at] + draw.draw(st.binary(max_size=3)) + document[upto:])
-    assert opened is None or isinstance(opened[1], dict)
+    assert opened is None or isinstance(opened.data, dict)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +102,7 @@ def test_a_sound_envelope_is_read() -> None:
     """The makings of the corrupt ones above are not what makes them corrupt."""
     opened = codec.decode(envelope('{"a":1}'))
     assert opened is not None
-    assert (opened[0].created_at, opened[0].handle, opened[1]) == (1.0, "h", {"a": 1})
+    assert (opened.created_at, opened.handle, opened.data) == (1.0, "h", {"a": 1})
 
 
 def test_the_stamps_stand_under_their_configured_names() -> None:
@@ -168,9 +167,10 @@ def test_a_tombstone_is_no_document(tombstone: Tombstone) -> None:
         (b'{"k":1,"o":1}', b'{"k":1,"o":2}', False),
     ],
 )
-def test_whether_a_key_differs_is_told_by_its_encoded_value(left: bytes, right: bytes, *, differs: bool) -> None:
+def test_whether_the_user_differs_is_told_by_its_encoded_value(left: bytes, right: bytes, *, differs: bool) -> None:
     """True is not 1, and null is not absent."""
-    assert differs_at("k", left, right) is differs
+    by_key = Codec(config_with(user_key="k"))
+    assert by_key.user_differs(left, right) is differs
 
 
 def test_encoding_is_the_inverse_of_decoding() -> None:

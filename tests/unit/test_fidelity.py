@@ -73,7 +73,7 @@ def through(session: dict[str, Any]) -> dict[str, Any]:
     document = codec.encode(created_at=1.5, last_seen_at=2.5, handle="h", data=data)
     opened = codec.decode(document)
     assert opened is not None
-    return opened[1]
+    return opened.data
 
 
 def refused(session: dict[str, Any]) -> SessionNotSerializable:

@@ -18,7 +18,7 @@ LAYERS = (
     ("errors",),
     ("config", "session_id", "codec", "expiry", "cookie"),
     ("session", "store", "steps"),
-    ("redis_client", "redis_scripts", "redis_steps", "batch"),
+    ("redis_client", "redis_scripts", "redis_steps", "batch", "redis_node"),
     ("outcomes", "server_side", "cookie_store", "memory_store", "redis_store"),
     ("adapter", "fronts", "middleware", "asgi"),
 )

@@ -44,7 +44,7 @@ def touch(base: dict[str, Any], slide_to: float) -> Write:
 def data_in(value: bytes) -> dict[str, Any]:
     opened = codec.decode(value)
     assert opened is not None
-    return opened[1]
+    return opened.data
 
 
 def merged(stored: dict[str, Any], base: dict[str, Any], mine: dict[str, Any]) -> bytes:
@@ -153,7 +153,7 @@ def test_a_write_that_slides_makes_the_fold_slide() -> None:
         folded = fold(writes, codec, lifetime)
         opened = codec.decode(folded.swap.document)
         assert opened is not None
-        assert (opened[0].last_seen_at, folded.swap.ttl_ms) == (1060, 100_000)
+        assert (opened.last_seen_at, folded.swap.ttl_ms) == (1060, 100_000)
 
 
 def test_without_a_slide_the_time_to_live_stays() -> None:
@@ -161,7 +161,7 @@ def test_without_a_slide_the_time_to_live_stays() -> None:
     folded = fold([write({"o": 1}, {"o": 1, key: 1}) for key in "ab"], codec, lifetime)
     opened = codec.decode(folded.swap.document)
     assert opened is not None
-    assert (opened[0].last_seen_at, folded.swap.ttl_ms) == (SEEN, KEEP_TTL)
+    assert (opened.last_seen_at, folded.swap.ttl_ms) == (SEEN, KEEP_TTL)
 
 
 def test_one_member_that_does_not_fit_is_told_so_alone() -> None:
@@ -211,7 +211,7 @@ def test_a_rebase_keeps_the_stamps_of_what_is_there_now() -> None:
     assert again is not None
     opened = codec.decode(again.swap.document)
     assert opened is not None
-    assert (opened[0].last_seen_at, again.swap.ttl_ms) == (1040, KEEP_TTL)
+    assert (opened.last_seen_at, again.swap.ttl_ms) == (1040, KEEP_TTL)
 
 
 @pytest.mark.parametrize("current", [b"{corrupt", b"dead", b""])

@@ -2,15 +2,15 @@
 
 import logging
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.protocol import SESSION_EXCLUDED
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.fronts import (
+    VARY,
     ExcludedPaths,
-    is_public,
+    look_through,
     mark,
     route_path,
     store_of,
@@ -52,16 +52,14 @@ class ASGISessionMiddleware:
                 "BuiltInStore (open and commit); use SessionMiddleware with chirp.App, or derive the store from one"
             )
         self.store: BuiltInStore = store
-        self._excluded = ExcludedPaths(config.exclude_paths)
+        self._excluded = ExcludedPaths(config.exclude_paths) if config.exclude_paths else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, self._closing_store(send))
-            return
         if scope["type"] not in ("http", "websocket"):
-            await self.app(scope, receive, send)
+            lifespan = scope["type"] == "lifespan"
+            await self.app(scope, receive, self._closing_store(send) if lifespan else send)
             return
-        if route_path(scope) in self._excluded:
+        if self._excluded is not None and route_path(scope) in self._excluded:
             scope[SESSION_EXCLUDED] = True
             await self.app(scope, receive, send)
             return
@@ -70,56 +68,16 @@ class ASGISessionMiddleware:
             session = await self.store.open(cookie, scope.get("scheme") in HTTPS_SCHEMES)
         except StoreUnavailable as error:
             log.warning("store unavailable, the request is refused: %s", error)
-            await self._refuse(scope, receive, send, handled=False)
+            await _refuse(scope, receive, send, handled=False)
             return
         scope["session"] = session
         token = current_session.set(session)
         try:
-            await self.app(scope, receive, self._storing(session, scope, receive, send))
+            await self.app(scope, receive, _Response(self.store, session, scope, receive, send).send)
         finally:
             current_session.reset(token)
-        if session.accessed:
-            warn_if_changed_late(session)
-
-    def _storing(self, session: Session, scope: Scope, receive: Receive, send: Send) -> Send:
-        """Return a `send` that stores the session when the response starts."""
-        started = replaced = False
-
-        async def send_storing(message: Message) -> None:
-            nonlocal started, replaced
-            if replaced:
-                return
-            if started or message["type"] not in STARTS:
-                await send(message)
-                return
-            # Set first: if the session cannot be stored, an error handler inside may still send its own response.
-            started = True
-            session._closed = True
-            try:
-                await self._store(session, message)
-            except StoreUnavailable as error:
-                replaced = True
-                log.warning("store unavailable, the response is replaced: %s", error)
-                await self._refuse(scope, receive, send, handled=True)
-                return
-            await send(message)
-
-        return send_storing
-
-    async def _store(self, session: Session, message: Message) -> None:
-        message["headers"] = raw = list(message.get("headers", ()))  # any iterable, says ASGI
-        headers = MutableHeaders(raw=raw)
-        session._slides = not is_public(headers)
-        cookie = await self.store.commit(session, self.store.clock())
-        if cookie is not None or session.accessed:
-            mark(headers, session, cookie)
-
-    @staticmethod
-    async def _refuse(scope: Scope, receive: Receive, send: Send, *, handled: bool) -> None:
-        if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "sessions are unavailable"})
-            return
-        await unavailable(scope.get("method"), handled=handled)(scope, receive, send)
+        if session._lent:
+            warn_if_changed_late(self.store, session)
 
     def _closing_store(self, send: Send) -> Send:
         """Return a `send` that closes what the store opened on this loop, once the app has shut down."""
@@ -130,3 +88,54 @@ class ASGISessionMiddleware:
             await send(message)
 
         return send_closing
+
+
+class _Response:
+    """One request's way out: its `send` stores the session when the response starts.
+
+    A class and not a function with what it encloses: every request in flight has one, and that would be one object
+    more for each name, which the garbage collector looks through.
+    """
+
+    __slots__ = ("_outer_send", "_receive", "_replaced", "_scope", "_session", "_started", "_store")
+
+    def __init__(self, store: BuiltInStore, session: Session, scope: Scope, receive: Receive, send: Send) -> None:
+        self._store = store
+        self._session = session
+        self._scope = scope
+        self._receive = receive
+        self._outer_send = send
+        self._started = False
+        self._replaced = False
+
+    async def send(self, message: Message) -> None:
+        if self._replaced:
+            return
+        if self._started or message["type"] not in STARTS:
+            await self._outer_send(message)
+            return
+        session = self._session
+        # Set first: if the session cannot be stored, an error handler inside may still send its own response.
+        self._started = session._closed = True
+        message["headers"] = headers = list(message.get("headers", ()))  # any iterable, says ASGI
+        public, varies = look_through(headers)
+        session._slides = not public
+        try:
+            cookie = await self._store.commit(session, self._store.clock())
+        except StoreUnavailable as error:
+            self._replaced = True
+            log.warning("store unavailable, the response is replaced: %s", error)
+            await _refuse(self._scope, self._receive, self._outer_send, handled=True)
+            return
+        if cookie is not None:
+            mark(headers, session, cookie, varies=varies)
+        elif session.accessed and not varies:
+            headers.append(VARY)
+        await self._outer_send(message)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, *, handled: bool) -> None:
+    if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "sessions are unavailable"})
+        return
+    await unavailable(scope.get("method"), handled=handled)(scope, receive, send)

@@ -14,9 +14,10 @@ batch after batch until nothing waits. The rules:
 import asyncio
 import contextvars
 import logging
-from collections import deque
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Generic, TypeVar
 
 from chirp.errors import StoreUnavailable
@@ -30,18 +31,25 @@ log = logging.getLogger("chirp.sessions")
 
 
 class _Flight(Generic[Item, Answer]):
-    """One batch under way, and the task that carries it."""
+    """One batch under way, and the task that carries it.
 
-    __slots__ = ("deadlines", "futures", "items", "overdue", "task", "timed_out", "timer")
+    `items`, `futures` and `deadlines` run in parallel and are empty between two batches. `due` is the loop's time at
+    which somebody has to look whether the batch is overdue or some of its waiters are at their deadline.
+    """
+
+    __slots__ = ("deadlines", "due", "futures", "items", "overdue", "task", "timed_out")
 
     def __init__(self) -> None:
+        self.overdue = False
+        self.timed_out = False
+        self.task: asyncio.Task[None] | None = None
+        self.empty()
+
+    def empty(self) -> None:
         self.items: list[Item] = []
         self.futures: list[asyncio.Future[Answer]] = []
         self.deadlines: list[float] = []
-        self.overdue = False
-        self.timed_out = False
-        self.timer: asyncio.TimerHandle | None = None
-        self.task: asyncio.Task[None] | None = None
+        self.due = math.inf
 
 
 class Batcher(Generic[Item, Answer]):
@@ -50,7 +58,7 @@ class Batcher(Generic[Item, Answer]):
     Args:
         send: sends a batch and returns an answer for each item, in order; an exception as an answer is raised to
             that waiter alone. What it raises itself is told to every waiter of the batch.
-        weigh: bytes that an item takes in a batch.
+        weigh: bytes that an item takes in a batch; None where the cap in items is bound enough.
         timeout_seconds: from asking to an answer.
         overdue_seconds: after which a batch no longer holds up those behind it.
         most_items: cap of one batch.
@@ -62,7 +70,7 @@ class Batcher(Generic[Item, Answer]):
         self,
         send: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
         *,
-        weigh: Callable[[Item], int],
+        weigh: Callable[[Item], int] | None,
         timeout_seconds: float,
         overdue_seconds: float = 0.1,
         most_items: int = 256,
@@ -77,12 +85,16 @@ class Batcher(Generic[Item, Answer]):
         self._most_bytes = most_bytes
         self._most_flights = most_flights
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[tuple[Item, asyncio.Future[Answer], float]] = deque()
+        # What waits, in the order it came; three lists cost less than a tuple for each waiter.
+        self._items: list[Item] = []
+        self._futures: list[asyncio.Future[Answer]] = []
+        self._deadlines: list[float] = []
         self._flights: set[_Flight[Item, Answer]] = set()
         self._on_time = 0  # flights that are not overdue; one of them takes what is asked next
+        self._timer: asyncio.TimerHandle | None = None  # one for all flights, and not set anew for every batch
 
     def __repr__(self) -> str:
-        return f"<Batcher: {len(self._queue)} waiting, {len(self._flights)} batches under way>"
+        return f"<Batcher: {len(self._items)} waiting, {len(self._flights)} batches under way>"
 
     def ask(self, item: Item) -> asyncio.Future[Answer]:
         """Queue one item.
@@ -93,8 +105,11 @@ class Batcher(Generic[Item, Answer]):
         Raises (from the future):
             StoreUnavailable: no answer by the deadline, or the batch failed.
         """
-        future: asyncio.Future[Answer] = self._loop.create_future()
-        self._queue.append((item, future, self._loop.time() + self._timeout))
+        loop = self._loop
+        future: asyncio.Future[Answer] = loop.create_future()
+        self._items.append(item)
+        self._futures.append(future)
+        self._deadlines.append(loop.time() + self._timeout)
         if not self._on_time:
             self._launch()
         return future
@@ -124,48 +139,79 @@ class Batcher(Generic[Item, Answer]):
             except Exception as error:
                 log.exception("a batch failed unexpectedly")
                 self._fail(flight, f"a batch failed with {type(error).__name__}", error)
+            flight.empty()
+            if not self._items:
+                await asyncio.sleep(0)  # those who have their answer now often ask again at once
+        self._end(flight)
 
     def _take(self, flight: _Flight[Item, Answer]) -> bool:
-        """Fill the flight from the queue; False when nothing waits."""
-        queue, size = self._queue, 0
-        flight.items, flight.futures, flight.deadlines = [], [], []
-        while queue and len(flight.items) < self._most_items:
-            item, future, deadline = queue[0]
-            if future.done():
-                queue.popleft()
-                continue
-            size += self._weigh(item)
-            if flight.items and size > self._most_bytes:
-                break
-            queue.popleft()
-            flight.items.append(item)
-            flight.futures.append(future)
-            flight.deadlines.append(deadline)
-        if not flight.items:
+        """Fill the flight from what waits; False when nothing does."""
+        self._drop_cancelled()
+        count = self._fitting()
+        if not count:
             return False
-        self._cancel_timer(flight)
+        flight.items, self._items = self._items[:count], self._items[count:]
+        flight.futures, self._futures = self._futures[:count], self._futures[count:]
+        flight.deadlines, self._deadlines = self._deadlines[:count], self._deadlines[count:]
         flight.timed_out = False
         if flight.overdue:
             flight.overdue = False
             self._on_time += 1
-        soon = min(self._loop.time() + self._overdue, flight.deadlines[0])
-        flight.timer = self._loop.call_at(soon, self._tick, flight)
+        flight.due = min(self._loop.time() + self._overdue, flight.deadlines[0])
+        self._wake_by(flight.due)
         return True
 
-    def _tick(self, flight: _Flight[Item, Answer]) -> None:
+    def _drop_cancelled(self) -> None:
+        done = [future.done() for future in self._futures]
+        if True in done:
+            waiting = [index for index, gone in enumerate(done) if not gone]
+            self._items = [self._items[index] for index in waiting]
+            self._futures = [self._futures[index] for index in waiting]
+            self._deadlines = [self._deadlines[index] for index in waiting]
+
+    def _fitting(self) -> int:
+        """Return how many of those who wait fit into one batch."""
+        most = min(len(self._items), self._most_items)
+        if self._weigh is not None:
+            size = 0
+            for count, item in enumerate(islice(self._items, most)):
+                size += self._weigh(item)
+                if count and size > self._most_bytes:
+                    return count
+        return most
+
+    def _wake_by(self, due: float) -> None:
+        """See to it that `_watch` runs by then. It may run earlier: a timer costs more than to be woken for nothing."""
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._watch)
+
+    def _watch(self) -> None:
+        self._timer = None
+        now = self._loop.time() + TOGETHER_SECONDS
+        for flight in tuple(self._flights):
+            if flight.due <= now:
+                self._look_at(flight, now)
+        due = min((flight.due for flight in self._flights), default=math.inf)
+        if due < math.inf:
+            self._wake_by(due)
+
+    def _look_at(self, flight: _Flight[Item, Answer], now: float) -> None:
         """The flight's batch is overdue, or some of its waiters are at their deadline."""
         if not flight.overdue:
             flight.overdue = True
             self._on_time -= 1
-            if self._queue and not self._on_time:
+            if self._items and not self._on_time:
                 self._launch()
-        late = self._loop.time() + TOGETHER_SECONDS
-        expired = sum(1 for deadline in flight.deadlines if deadline <= late)
+        expired = sum(1 for deadline in flight.deadlines if deadline <= now)
         for future in flight.futures[:expired]:
             self._tell(future, f"the store did not answer within {self._timeout} seconds", None)
         if expired < len(flight.deadlines):
-            flight.timer = self._loop.call_at(flight.deadlines[expired], self._tick, flight)
+            flight.due = flight.deadlines[expired]
         elif flight.task is not None:
+            flight.due = math.inf
             flight.timed_out = True
             flight.task.cancel()
 
@@ -199,17 +245,12 @@ class Batcher(Generic[Item, Answer]):
             error.__cause__ = cause
             future.set_exception(error)
 
-    @staticmethod
-    def _cancel_timer(flight: _Flight[Item, Answer]) -> None:
-        if flight.timer is not None:
-            flight.timer.cancel()
-            flight.timer = None
-
-    def _end(self, flight: _Flight[Item, Answer], _: object) -> None:
-        self._cancel_timer(flight)
+    def _end(self, flight: _Flight[Item, Answer], _: object = None) -> None:
+        if flight not in self._flights:
+            return
         self._flights.discard(flight)
         if not flight.overdue:
             self._on_time -= 1
         self._fail(flight, "the task that talked to the store was cancelled", None)
-        if not self._on_time and any(not future.done() for _, future, _ in self._queue):
+        if not self._on_time and any(not future.done() for future in self._futures):
             self._launch()

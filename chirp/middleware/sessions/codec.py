@@ -12,7 +12,7 @@ Everything else under a session key is corrupt or foreign, and leads to an anony
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -27,6 +27,8 @@ DEEPEST_NESTING = 100  # far below the interpreter's recursion limit, at any dep
 DEEPEST_PATH = 8
 LARGEST_STAMP = 1e11  # Unix seconds, the year 5138; beyond it arithmetic on a corrupt stamp could overflow
 
+Stamp: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=LARGEST_STAMP)]
+
 _handle = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII).fullmatch
 _tombstone = re.compile(rb"dead|(moved|follow) ([0-9a-f]{64})").fullmatch
 
@@ -37,12 +39,12 @@ _decode_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Envelope(msgspec.Struct):
-    """A stored document, opened. `data` is still encoded."""
+    """A stored document, opened."""
 
     created_at: float
     last_seen_at: float
     handle: str
-    data: msgspec.Raw
+    data: Any
 
 
 class Tombstone(msgspec.Struct, frozen=True):
@@ -105,43 +107,65 @@ def merge(stored: bytes, base: bytes, mine: bytes) -> bytes:
     return _encode(merged)
 
 
-def differs_at(key: str, left: bytes, right: bytes) -> bool:
-    """Tell whether one top-level key has another encoded value, or is in one of the two only."""
-    return _decode_parts(left).get(key) != _decode_parts(right).get(key)
-
-
 class Codec:
     """Documents as one configuration wants them.
 
     Args:
-        config: gives the names of the stamps and the size limit.
+        config: gives the names of the stamps, the user key and the size limit.
     """
 
     def __init__(self, config: SessionConfig) -> None:
         self._max_bytes = config.max_bytes
-        self._envelope = msgspec.defstruct(
-            "NamedEnvelope",
-            [("created_at", float), ("last_seen_at", float), ("handle", str), ("data", msgspec.Raw)],
-            bases=(Envelope,),  # for its type alone: only fields defined anew take the configured names
-            rename={"created_at": config.created_at_key, "last_seen_at": config.last_seen_at_key}.get,
-        )
+        self._envelope = _envelope(config, dict[str, Any])
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(self._envelope).decode
+        self._decode_raw: Callable[[bytes], Any] = msgspec.json.Decoder(_envelope(config, msgspec.Raw)).decode
+        user_alone = msgspec.defstruct(
+            "UserAlone", [("user", msgspec.Raw, msgspec.Raw(b""))], rename={"user": config.user_key}.get, gc=False
+        )
+        self._decode_user: Callable[[bytes], Any] = msgspec.json.Decoder(user_alone).decode
 
-    def decode(self, document: bytes) -> tuple[Envelope, dict[str, Any]] | None:
+    def decode(self, document: bytes) -> Envelope | None:
         """Open a document.
 
         Returns:
-            The envelope and its decoded data, or None if the document is corrupt.
+            The envelope, its data decoded; None if the document is corrupt.
         """
+        if not document.startswith(b"{"):  # a tombstone; or with white space, which the end of a session would not know
+            return None
         try:
             envelope: Envelope = self._decode(document)
-            data = _decode_data(envelope.data)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        if _too_deep(bytes(envelope.data), data):
+        if _too_deep(document, envelope.data) or not _handle(envelope.handle):
             return None
-        sane = 0 <= envelope.created_at < LARGEST_STAMP and 0 <= envelope.last_seen_at < LARGEST_STAMP
-        return (envelope, data) if sane and _handle(envelope.handle) else None
+        return envelope
+
+    def data_of(self, document: bytes) -> bytes:
+        """Return the data of a document as it stands there; `decode` must have opened it."""
+        return bytes(self._decode_raw(document).data)
+
+    def user_differs(self, left: bytes, right: bytes) -> bool:
+        """Tell whether the user key has another encoded value, or is in one of the two only."""
+        return bool(self._decode_user(left).user != self._decode_user(right).user)
+
+    def replace_data(self, document: bytes, old: bytes, new: bytes) -> bytes:
+        """Return the document with other data, and all else as it stands.
+
+        Args:
+            document: `decode` must have opened it.
+            old: its data, as `data_of` gives it.
+            new: encoded.
+
+        Raises:
+            SessionTooLarge: it exceeds `max_bytes`.
+        """
+        end = b'"data":' + old + b"}"
+        if document.endswith(end):  # as this codec writes it
+            return self._fitting(document[: -len(old) - 1] + new + b"}")
+        envelope = self._decode_raw(document)
+        return self.encode(
+            created_at=envelope.created_at, last_seen_at=envelope.last_seen_at, handle=envelope.handle, data=new
+        )
 
     def encode(self, *, created_at: float, last_seen_at: float, handle: str, data: bytes) -> bytes:
         """Return the document.
@@ -149,7 +173,9 @@ class Codec:
         Raises:
             SessionTooLarge: it exceeds `max_bytes`.
         """
-        document = _encode(self._envelope(created_at, last_seen_at, handle, msgspec.Raw(data)))
+        return self._fitting(_encode(self._envelope(created_at, last_seen_at, handle, msgspec.Raw(data))))
+
+    def _fitting(self, document: bytes) -> bytes:
         if len(document) > self._max_bytes:
             raise SessionTooLarge(
                 f"the session takes {len(document)} bytes: max_bytes is {self._max_bytes}; "
@@ -163,24 +189,33 @@ class Codec:
         """Return `document` with other data, and with `last_seen_at` raised if one is given.
 
         Returns:
-            The new envelope and document, or None if `document` is corrupt.
+            The envelope with the new stamp, and the new document; None if `document` is corrupt.
 
         Raises:
             SessionTooLarge: the new document exceeds `max_bytes`.
         """
-        opened = self.decode(document)
-        if opened is None:
+        envelope = self.decode(document)
+        if envelope is None:
             return None
-        envelope = opened[0]
         if last_seen_at is not None:
             envelope.last_seen_at = max(envelope.last_seen_at, last_seen_at)
-        envelope.data = msgspec.Raw(data)
         return envelope, self.encode(
             created_at=envelope.created_at,
             last_seen_at=envelope.last_seen_at,
             handle=envelope.handle,
             data=data,
         )
+
+
+def _envelope(config: SessionConfig, data: Any) -> Any:
+    """Return the type of a configuration's documents, with `data` as the type of their data."""
+    return msgspec.defstruct(
+        "NamedEnvelope",
+        [("created_at", Stamp), ("last_seen_at", Stamp), ("handle", str), ("data", data)],
+        bases=(Envelope,),  # for its type alone: only fields defined anew take the configured names
+        gc=False,  # nothing refers back to it, so it is in no cycle
+        rename={"created_at": config.created_at_key, "last_seen_at": config.last_seen_at_key}.get,
+    )
 
 
 def encode_data(session: dict[str, Any]) -> bytes:
@@ -203,7 +238,7 @@ def check_faithful(session: dict[str, Any], data: bytes) -> None:
     """
     try:
         decoded = _decode_data(data)
-        faithful = bool(decoded == session) and not _too_deep(data, decoded)
+        faithful = dict.__eq__(decoded, session) and not _too_deep(data, decoded)  # not what a subclass makes of `==`
     except Exception as error:
         raise _unfaithful(session) from error
     if not faithful:
@@ -211,7 +246,7 @@ def check_faithful(session: dict[str, Any], data: bytes) -> None:
 
 
 def _too_deep(data: bytes, decoded: object) -> bool:
-    if data.count(b"{") + data.count(b"[") <= DEEPEST_NESTING:
+    if len(data) <= 2 * DEEPEST_NESTING or data.count(b"{") + data.count(b"[") <= DEEPEST_NESTING:
         return False
     level, depth = [decoded], 0
     while level:

@@ -45,6 +45,7 @@ class CookieReader:
     """
 
     def __init__(self, name: str, value_pattern: str) -> None:
+        self._matches = re.compile(value_pattern, re.ASCII).fullmatch
         # The value is bounded by its own pattern and the delimiters are single characters, so this is linear
         # in the header's length whatever a client sends.
         text = rf"(?:^|;)[ \t]*{re.escape(name)}=({value_pattern})(?=[ \t]*(?:;|$))"
@@ -60,6 +61,10 @@ class CookieReader:
                 if values:
                     found = values[-1]
         return None if found is None else found.decode("ascii")
+
+    def check(self, value: str | None) -> str | None:
+        """Return a value that others have parsed, or None if it is not well-formed."""
+        return value if value is not None and self._matches(value) else None
 
 
 class CookieWriter:

@@ -18,7 +18,7 @@ from typing import assert_never
 from itsdangerous import BadData, URLSafeTimedSerializer
 from itsdangerous.encoding import want_bytes
 
-from chirp.middleware.sessions.codec import EMPTY_DATA, Codec
+from chirp.middleware.sessions.codec import EMPTY_DATA
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import LARGEST_COOKIE, CookieChange, SetCookie
 from chirp.middleware.sessions.session import Ask, Found, Outcome, Session
@@ -52,7 +52,6 @@ class CookieSessionStore(BuiltInStore):
 
     def __init__(self, config: SessionConfig, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(config, value_pattern=VALUE_PATTERN, clock=clock)
-        self._codec = Codec(config)
         self._signer = URLSafeTimedSerializer(
             [*reversed(config.fallback_secret_keys), config.secret_key],  # the last one signs
             salt=SALT,
@@ -70,20 +69,13 @@ class CookieSessionStore(BuiltInStore):
             document = self._signer.loads(cookie)
         except (BadData, ValueError):
             return self._start(found=Found.UNKNOWN, https=https)
-        opened = self._codec.decode(document)
-        if opened is None:
+        envelope = self._codec.decode(document)
+        if envelope is None:
             log.warning("a signed session cookie holds no session document; the request is anonymous")
             return self._start(found=Found.UNKNOWN, https=https)
-        envelope, data = opened
         if self._lifetime.is_expired(envelope.created_at, envelope.last_seen_at, self.clock()):
             return self._start(found=Found.UNKNOWN, https=https)
-        session = self._start(data, found=Found.LIVE, https=https)
-        session.is_new = False
-        session.created_at = envelope.created_at
-        session.last_seen_at = envelope.last_seen_at
-        session._handle = envelope.handle
-        session._base = bytes(envelope.data)
-        return session
+        return self._resume(document, envelope, https)
 
     async def commit(self, session: Session, now: float) -> SetCookie | None:
         outcome, data, due = self._decide(session, now)

@@ -33,7 +33,8 @@ class Lifetime:
         return ends
 
     def is_expired(self, created_at: float, last_seen_at: float, now: float) -> bool:
-        return now >= self.ends_at(created_at, last_seen_at)
+        idle_for_too_long = now >= last_seen_at + self.window
+        return idle_for_too_long or (self.absolute is not None and now >= created_at + self.absolute)
 
     def touch_due(self, last_seen_at: float, now: float) -> bool:
         """Tell whether `last_seen_at` has lagged long enough to be worth a write."""

@@ -1,24 +1,29 @@
 """What both fronts share: which store, which paths, what caches are told, and the answer while the store is out."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 
-from chirp.errors import ConfigurationError, SessionNotSerializable
-from chirp.middleware.sessions.codec import encode_data
+from chirp.errors import ConfigurationError
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import CookieChange, SetCookie
 from chirp.middleware.sessions.cookie_store import CookieSessionStore
 from chirp.middleware.sessions.session import Session
-from chirp.middleware.sessions.store import SessionStore
+from chirp.middleware.sessions.store import BuiltInStore, SessionStore
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 RETRY_AFTER_SECONDS = 5
-NEVER_CACHED = "no-store, private"
+NEVER_CACHED = (b"cache-control", b"no-store, private")
+VARY = (b"vary", b"Cookie")
+PUBLIC = frozenset({b"public", b"s-maxage"})
+VARIES = frozenset({b"cookie", b"*"})
 MAY_DIFFER = ("secret_key", "store")  # between a middleware's config and its store's
+
+# As ASGI has them, names in lower case. Looked through as they are: Starlette's views of them, which this would
+# otherwise be written with, cost more per request than the whole session does.
+RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
 log = logging.getLogger("chirp.sessions")
 
@@ -55,42 +60,58 @@ class ExcludedPaths:
         return path in self._whole or path.startswith(self._below)
 
 
-def is_public(headers: MutableHeaders) -> bool:
-    """Tell whether the handler let shared caches keep the response (RFC 9111, section 5.2.2)."""
-    values = headers.getlist("cache-control")
-    directives = {part.strip().partition("=")[0].lower() for value in values for part in value.split(",")}
-    return not directives.isdisjoint({"public", "s-maxage"})
+def look_through(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bool, bool]:
+    """Find out what a response tells caches.
+
+    Returns:
+        Whether the handler let shared caches keep it (RFC 9111, section 5.2.2), and whether it varies by cookie.
+    """
+    public = varies = False
+    for name, value in headers:
+        if name == b"vary":
+            varies = varies or _lists(value, VARIES)
+        elif name == b"cache-control":
+            public = public or _lists(value, PUBLIC)
+    return public, varies
 
 
-def sets_cookie(headers: MutableHeaders, name: str) -> bool:
+def _lists(value: bytes, wanted: frozenset[bytes]) -> bool:
+    """Tell whether a comma-separated header has one of the fields, with or without an argument."""
+    return any(part.partition(b"=")[0].strip().lower() in wanted for part in value.split(b","))
+
+
+def sets_cookie(headers: RawHeaders, name: str) -> bool:
     """Tell whether a store of others has set the session's cookie."""
-    return any(value.partition("=")[0] == name for value in headers.getlist("set-cookie"))
+    start = name.encode("ascii") + b"="
+    return any(field == b"set-cookie" and value.startswith(start) for field, value in headers)
 
 
-def headers_for(session: Session, cookie: SetCookie | None) -> list[tuple[str, str]]:
+def headers_for(session: Session, cookie: SetCookie | None) -> RawHeaders:
     """Return the headers that set the cookie and tell caches what the response depends on."""
     headers = []
     if cookie is not None:
-        headers.append(("Set-Cookie", cookie.header))
+        headers.append((b"set-cookie", cookie.header.encode("latin-1")))
         if cookie.change is not CookieChange.SLIDE:
-            headers.append(("Cache-Control", NEVER_CACHED))
+            headers.append(NEVER_CACHED)
     if cookie is not None or session.accessed:
-        headers.append(("Vary", "Cookie"))
+        headers.append(VARY)
     return headers
 
 
-def mark(headers: MutableHeaders, session: Session, cookie: SetCookie | None) -> None:
-    """Add `headers_for` a response, in place of what would contradict them."""
-    for name, value in headers_for(session, cookie):
-        if name == "Cache-Control":
-            headers[name] = value
-        elif name == "Set-Cookie" or not _varies_by_cookie(headers):
-            headers.append(name, value)
+def mark(headers: RawHeaders, session: Session, cookie: SetCookie | None, *, varies: bool) -> None:
+    """Add `headers_for` a response to its headers, in place of what would contradict them.
 
-
-def _varies_by_cookie(headers: MutableHeaders) -> bool:
-    fields = {part.strip().lower() for value in headers.getlist("vary") for part in value.split(",")}
-    return not fields.isdisjoint({"cookie", "*"})
+    Args:
+        headers: changed in place.
+        session: of the request.
+        cookie: what the store gave.
+        varies: the headers say already that it varies by cookie.
+    """
+    for header in headers_for(session, cookie):
+        if header is NEVER_CACHED:
+            headers[:] = [other for other in headers if other[0] != b"cache-control"]
+        if header is not VARY or not varies:
+            headers.append(header)
 
 
 def unavailable(method: str | None, *, handled: bool) -> Response:
@@ -106,15 +127,9 @@ def unavailable(method: str | None, *, handled: bool) -> Response:
     return PlainTextResponse("Sessions are unavailable at the moment.\n", status_code=503, headers=headers)
 
 
-def warn_if_changed_late(session: Session) -> None:
+def warn_if_changed_late(store: SessionStore, session: Session) -> None:
     """Log a nested change that was made after the session had been committed, and so is lost."""
-    if session._committed is None:
-        return
-    try:
-        changed = encode_data(session) != session._committed
-    except SessionNotSerializable:  # what cannot be encoded now was changed, too
-        changed = True
-    if changed:
+    if isinstance(store, BuiltInStore) and store.changed_since_commit(session):
         log.warning(
             "session %s was changed inside a value after the response had started; the change is lost", session.handle
         )

@@ -3,8 +3,8 @@
 import logging
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
+from starlette.responses import Response
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.protocol import SESSION_EXCLUDED, AnyResponse, Next
@@ -15,7 +15,7 @@ from chirp.middleware.sessions.fronts import (
     NEVER_CACHED,
     ExcludedPaths,
     headers_for,
-    is_public,
+    look_through,
     mark,
     route_path,
     sets_cookie,
@@ -46,12 +46,12 @@ class SessionMiddleware:
     def __init__(self, config: SessionConfig) -> None:
         self.config = config
         self.store = store_of(config)
-        self._excluded = ExcludedPaths(config.exclude_paths)
+        self._excluded = ExcludedPaths(config.exclude_paths) if config.exclude_paths else None
         self._adapter = DictStoreAdapter(self.store, config)
 
     async def __call__(self, request: Request, next: Next) -> AnyResponse:  # noqa: A002 - the contract's name
         scope = scope_of(request)
-        if _path_of(request) in self._excluded:
+        if self._excluded is not None and _path_of(request) in self._excluded:
             if scope is not None:
                 scope[SESSION_EXCLUDED] = True
             return await next(request)
@@ -73,7 +73,9 @@ class SessionMiddleware:
         except StoreUnavailable as error:
             log.warning("store unavailable, the response is replaced: %s", error)
             return unavailable(getattr(request, "method", None), handled=True)
-        return keep_context(response, current_session, session, on_end=lambda: warn_if_changed_late(session))
+        return keep_context(
+            response, current_session, session, on_end=lambda: warn_if_changed_late(self.store, session)
+        )
 
     async def aclose(self) -> None:
         """Close what the store opened on this event loop; the app's shutdown calls it."""
@@ -89,28 +91,31 @@ class SessionMiddleware:
     async def _store(self, response: AnyResponse, session: Session) -> AnyResponse:
         if not isinstance(self.store, BuiltInStore):
             return await self._store_adapted(own_copy(response), session)
-        headers = getattr(response, "headers", None)
-        session._slides = not (isinstance(headers, MutableHeaders) and is_public(headers))
+        public, varies = look_through(response.raw_headers) if isinstance(response, Response) else (False, False)
+        session._slides = not public
         cookie = await self.store.commit(session, self.store.clock())
-        return _marked(own_copy(response), session, cookie) if cookie is not None or session.accessed else response
+        if cookie is None and (varies or not session.accessed):
+            return response
+        return _marked(own_copy(response), session, cookie, varies=varies)
 
     async def _store_adapted(self, response: AnyResponse, session: Session) -> AnyResponse:
         response = await self._adapter.save(response, session)
-        headers = getattr(response, "headers", None)
-        if isinstance(headers, MutableHeaders) and sets_cookie(headers, self.config.cookie_name):
-            headers["Cache-Control"] = NEVER_CACHED
-            session.accessed = True
-        return _marked(response, session, None)
+        varies = False
+        if isinstance(response, Response):
+            varies = look_through(response.raw_headers)[1]
+            if sets_cookie(response.raw_headers, self.config.cookie_name):
+                response.headers["Cache-Control"] = NEVER_CACHED[1].decode("ascii")
+                session.accessed = True
+        return _marked(response, session, None, varies=varies)
 
 
-def _marked(response: AnyResponse, session: Session, cookie: SetCookie | None) -> AnyResponse:
-    """Return the response with what it needs for the session; a mutable one is changed in place."""
-    headers = getattr(response, "headers", None)
-    if isinstance(headers, MutableHeaders):
-        mark(headers, session, cookie)
+def _marked(response: AnyResponse, session: Session, cookie: SetCookie | None, *, varies: bool) -> AnyResponse:
+    """Return the response with what it needs for the session; Starlette's is changed in place."""
+    if isinstance(response, Response):
+        mark(response.raw_headers, session, cookie, varies=varies)
         return response
     for name, value in headers_for(session, cookie):
-        response = add_header(response, name, value)
+        response = add_header(response, name.decode("ascii").title(), value.decode("latin-1"))
     return response
 
 

@@ -6,14 +6,15 @@ decided before (`session.decide`); what the order of steps protects is said wher
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import assert_never
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, assert_never
+
+from msgspec.structs import replace
 
 from chirp.errors import SessionTooLarge, StoreUnavailable
 from chirp.middleware.sessions import codec as encoding
 from chirp.middleware.sessions import session_id
-from chirp.middleware.sessions.codec import EMPTY_DATA, Codec, Tombstone
+from chirp.middleware.sessions.codec import EMPTY_DATA, Tombstone
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import CookieChange, SetCookie
 from chirp.middleware.sessions.session import Ask, Found, Outcome, Session
@@ -50,11 +51,10 @@ class ServerSideOutcomes(BuiltInStore):
     def __init__(self, config: SessionConfig, key_prefix: str, *, clock: Callable[[], float]) -> None:
         super().__init__(config, value_pattern=session_id.ID_PATTERN, clock=clock)
         self.key_prefix = key_prefix
-        self._codec = Codec(config)
         self._grace_ms = config.rotation_grace_seconds * 1000
 
     @abstractmethod
-    async def _write(self, write: Write) -> Written:
+    def _write(self, write: Write) -> Awaitable[Written]:
         """Take one compare-and-set; the store may fold it with others of the same key."""
 
     @abstractmethod
@@ -65,24 +65,25 @@ class ServerSideOutcomes(BuiltInStore):
         """Return the key of a session's document: the prefix and the SHA-256 of the id."""
         return self.key_prefix + session_id.hash_id(session_id_)
 
-    async def _carry_out(
+    def _carry_out(
         self, outcome: Outcome, session: Session, data: bytes, now: float, *, due: bool
-    ) -> SetCookie | None:
+    ) -> Coroutine[Any, Any, SetCookie | None] | None:
+        """Return what is to be awaited for an outcome; None if that is nothing."""
         match outcome:
             case Outcome.NOTHING:
                 return None
             case Outcome.CREATE:
-                return await self._create(session, data, now)
+                return self._create(session, data, now)
             case Outcome.TOUCH:
-                return await self._touch(session, data, now)
+                return self._touch(session, data, now)
             case Outcome.WRITE:
-                return await self._store_change(session, data, now, due=due)
+                return self._store_change(session, data, now, due=due)
             case Outcome.END:
-                return await self._end(session)
+                return self._end(session)
             case Outcome.REGENERATE:
-                return await self._regenerate(session, data, now)
+                return self._regenerate(session, data, now)
             case Outcome.ROTATE:
-                return await self._rotate(session, data, now)
+                return self._rotate(session, data, now)
             case Outcome.REFUSE:
                 raise StoreUnavailable("the store is out, so the session can neither end nor get a new id")
             case Outcome.LOSE:
@@ -119,7 +120,9 @@ class ServerSideOutcomes(BuiltInStore):
 
     async def _store_change(self, session: Session, data: bytes, now: float, *, due: bool) -> SetCookie | None:
         write = self._change(session, data, now if due else None)
-        result = await self._write_merged(session, write)
+        result = await self._write(write)
+        if not result.done:
+            result = await self._merge(session, write, result)
         if not result.done:
             self._detach(session, data)
             return None
@@ -136,23 +139,26 @@ class ServerSideOutcomes(BuiltInStore):
         """Return this request's change, aimed at the document that it loaded."""
         document, ttl_ms = NO_DOCUMENT, KEEP_TTL
         if data != EMPTY_DATA:
-            seen = session.last_seen_at if slide_to is None else slide_to
-            document, whole_ms = self._make_document(session, data, seen, created_at=session.created_at)
-            ttl_ms = KEEP_TTL if slide_to is None else whole_ms
+            if slide_to is None:
+                document = self._codec.replace_data(session._stored, session._base or EMPTY_DATA, data)
+            else:
+                document, ttl_ms = self._make_document(session, data, slide_to, created_at=session.created_at)
         swap = Swap(self._key_of(session), session._stored, document, ttl_ms)
         return Write(swap, data, session._base, data, slide_to)
 
-    async def _write_merged(self, session: Session, write: Write) -> Written:
-        """Write, and merge with whatever other requests wrote meanwhile."""
-        for _ in range(MOST_MERGES):
-            result = await self._write(write)
-            if result.done or result.value is None or not encoding.is_document(result.value):
-                return result
+    async def _merge(self, session: Session, write: Write, result: Written) -> Written:
+        """Write again what has lost its compare, merged with whatever other requests wrote meanwhile."""
+        lost = 1
+        while not result.done and result.value is not None and encoding.is_document(result.value):
+            if lost == MOST_MERGES:
+                raise self._stampede(session)
             rebased = rebase(write, result.value, self._codec, self._lifetime)
             if rebased is None:
                 return Written(False, None)
             write = rebased
-        raise self._stampede(session)
+            result = await self._write(write)
+            lost += 1
+        return result
 
     async def _end(self, session: Session) -> SetCookie | None:
         died = await self._run([End(self._key_of(session), self._grace_ms)])
@@ -242,10 +248,11 @@ class ServerSideOutcomes(BuiltInStore):
         self, session: Session, data: bytes, last_seen_at: float, *, created_at: float
     ) -> tuple[bytes, int]:
         """Return the document and its time to live in milliseconds."""
-        document = self._codec.encode(
-            created_at=created_at, last_seen_at=last_seen_at, handle=session.handle, data=data
-        )
+        document = self._encode(session, data, last_seen_at, created_at=created_at)
         return document, self._lifetime.ttl_ms(created_at, last_seen_at, last_seen_at)
+
+    def _encode(self, session: Session, data: bytes, last_seen_at: float, *, created_at: float) -> bytes:
+        return self._codec.encode(created_at=created_at, last_seen_at=last_seen_at, handle=session.handle, data=data)
 
     def _make_new(self, session: Session, data: bytes, now: float) -> tuple[str, Create]:
         new_id = session_id.mint()
@@ -255,7 +262,8 @@ class ServerSideOutcomes(BuiltInStore):
     def _settle_new(
         self, session: Session, new_id: str, document: bytes, data: bytes, now: float, *, created_at: float
     ) -> SetCookie:
-        session.id = session._presented = new_id
+        session.id = new_id
+        session._lead_to(new_id)
         session.created_at = created_at
         session.last_seen_at = now
         self._settle(session, document, data)
@@ -282,14 +290,14 @@ class ServerSideOutcomes(BuiltInStore):
         """Make the session one that nobody has yet: it ended by its own request, and what it holds next is new."""
         self._detach(session, EMPTY_DATA)
         session._found = Found.NOTHING_PRESENTED
-        session._presented = None
+        session._lead_to(None)
         session._handle = ""
 
     def _write_cookie(self, session: Session, change: CookieChange) -> SetCookie:
         return self._cookies.write(session.id or "", change, https=session._https)
 
     def _key_of(self, session: Session) -> str:
-        return self.key_for(session._presented or "")
+        return session._key or self.key_for(session._presented or "")
 
     def _presented_key(self, session: Session) -> str | None:
         presented = session._presented

@@ -304,6 +304,5 @@ class Link:
 
 def _has_error(answers: Sequence[Any], kind: type[Exception]) -> bool:
     """Tell whether a reply, or one inside a reply of EXEC or a script, is such an error."""
-    return any(
-        isinstance(answer, kind) or (isinstance(answer, list) and _has_error(answer, kind)) for answer in answers
-    )
+    kinds = set(map(type, answers))
+    return kind in kinds or (list in kinds and any(_has_error(inner, kind) for inner in answers if type(inner) is list))

@@ -1,4 +1,4 @@
-"""The two Lua scripts. Each treats every key by itself, uses only GET, SET and DEL, and writes once and last.
+"""The two Lua scripts. Each treats every key by itself, uses only GET, MGET, SET and DEL, and writes once and last.
 
 So a command that an ACL denies, or memory that is full, never leaves a step half done. Errors are returned for the
 key they belong to (`pcall`), so that one bad key spoils no other in the same call.
@@ -20,22 +20,27 @@ class Script:
 # KEYS: session keys. ARGV, three for each key: the expected value, the new one ('' deletes), the TTL in
 # milliseconds ('0' keeps it). Reply, one for each key: 1 done, 0 gone, the other value that is there, or an error.
 SWAP = Script("""
+local call = redis.pcall
+local stored = call('MGET', unpack(KEYS))
+if stored.err then
+  return stored
+end
 local replies = {}
 for i, key in ipairs(KEYS) do
   local expected, document, ttl = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
-  local current = redis.pcall('GET', key)
+  local current = stored[i]
   if current == false then
     replies[i] = 0
-  elseif type(current) == 'table' or current ~= expected then
+  elseif current ~= expected then
     replies[i] = current
   else
     local done
     if document == '' then
-      done = redis.pcall('DEL', key)
+      done = call('DEL', key)
     elseif ttl == '0' then
-      done = redis.pcall('SET', key, document, 'KEEPTTL')
+      done = call('SET', key, document, 'KEEPTTL')
     else
-      done = redis.pcall('SET', key, document, 'PX', ttl)
+      done = call('SET', key, document, 'PX', ttl)
     end
     if type(done) == 'table' and done.err then
       replies[i] = done

@@ -4,63 +4,29 @@ import asyncio
 import contextlib
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from chirp.errors import ConfigurationError, StoreUnavailable
-from chirp.middleware.sessions.batch import Batcher
 from chirp.middleware.sessions.config import SessionConfig
-from chirp.middleware.sessions.redis_scripts import SWAP
 from chirp.middleware.sessions.server_side import ServerSideStore
-from chirp.middleware.sessions.steps import (
-    Create,
-    Delete,
-    End,
-    Folded,
-    Reply,
-    Step,
-    Swap,
-    Write,
-    Written,
-    fold,
-    written,
-)
+from chirp.middleware.sessions.steps import Create, Delete, End, Reply, Step, Swap, Write, Written
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool, Redis
 
-    from chirp.middleware.sessions.redis_client import Command, Link
-    from chirp.middleware.sessions.redis_steps import Operation
+    from chirp.middleware.sessions.redis_node import RedisNode
 
 try:
-    from chirp.middleware.sessions import redis_client, redis_steps
+    from chirp.middleware.sessions import redis_client, redis_node
 except ImportError as missing:  # the package redis is an extra; without it the store says so when it is made
     _missing: ImportError | None = missing
 else:
     _missing = None
 
 LONGEST_PREFIX = 512
-KEY_BYTES = 100  # what a key takes on the wire, roughly
-
-
-class _Lanes:
-    """One event loop's batchers, one for each kind of round trip, and the link they share."""
-
-    __slots__ = ("link", "reads", "steps", "swaps")
-
-    def __init__(self, store: "RedisSessionStore", link: "Link", timeout_seconds: float) -> None:
-        self.link = link
-        self.reads: Batcher[str, bytes | None] = Batcher(
-            partial(store._send_reads, link), weigh=len, timeout_seconds=timeout_seconds
-        )
-        self.swaps: Batcher[Write, Written] = Batcher(
-            partial(store._send_swaps, link), weigh=_weigh_write, timeout_seconds=timeout_seconds
-        )
-        self.steps: Batcher[Operation, list[Reply]] = Batcher(
-            partial(store._send_steps, link), weigh=_weigh_operation, timeout_seconds=timeout_seconds
-        )
 
 
 class RedisSessionStore(ServerSideStore):
@@ -102,17 +68,17 @@ class RedisSessionStore(ServerSideStore):
         super().__init__(config, key_prefix, clock=clock)
         self._timeout_seconds = timeout_seconds
         self._source = redis_client.source_of(redis_url, client, pool, max_connections=max_connections)
-        self._loops = redis_client.PerLoop(self._make_lanes, self._close_lanes)
+        self._nodes = redis_client.PerLoop(self._make_node, lambda node: node.aclose())
         self._max_connections = max_connections
         self._bound_to: weakref.ref[asyncio.AbstractEventLoop] | None = None
 
     def __repr__(self) -> str:
-        return f"<RedisSessionStore: keys {self.key_prefix}*, in use on {len(self._loops)} event loops>"
+        return f"<RedisSessionStore: keys {self.key_prefix}*, in use on {len(self._nodes)} event loops>"
 
     async def aclose(self) -> None:
-        await self._loops.aclose()
+        await self._nodes.aclose()
 
-    def _make_lanes(self) -> _Lanes:
+    def _make_node(self) -> "RedisNode":
         loop = asyncio.get_running_loop()
         if self._source.injected:
             if self._bound_to is not None and self._bound_to() is not loop:
@@ -121,21 +87,18 @@ class RedisSessionStore(ServerSideStore):
                     "pass client= a function that makes one for each loop, or pass redis_url"
                 )
             self._bound_to = weakref.ref(loop)
-        return _Lanes(self, redis_client.Link(self._source, self._max_connections), self._timeout_seconds)
+        link = redis_client.Link(self._source, self._max_connections)
+        return redis_node.RedisNode(link, self._codec, self._lifetime, self._timeout_seconds)
 
-    @staticmethod
-    async def _close_lanes(lanes: _Lanes) -> None:
-        await lanes.link.aclose()
+    def _read(self, key: str) -> Awaitable[bytes | None]:
+        return self._nodes.get().reads.ask(key)
 
-    async def _read(self, key: str) -> bytes | None:
-        return await self._loops.get().reads.ask(key)
-
-    async def _write(self, write: Write) -> Written:
-        return await self._loops.get().swaps.ask(write)
+    def _write(self, write: Write) -> Awaitable[Written]:
+        return self._nodes.get().swaps.ask(write)
 
     async def _run(self, steps: Sequence[Step]) -> list[Reply]:
         try:
-            return await self._loops.get().steps.ask(steps)
+            return await self._nodes.get().operations.ask(steps)
         except StoreUnavailable as error:
             await self._clean_up(steps, error.__cause__)
             raise
@@ -150,130 +113,7 @@ class RedisSessionStore(ServerSideStore):
             undo += [replace(step, grace_ms=0) for step in steps if isinstance(step, End) and step.grace_ms]
         for step in undo:
             with contextlib.suppress(StoreUnavailable):
-                await self._loops.get().steps.ask([step])
-
-    async def _send_reads(self, link: "Link", keys: Sequence[str]) -> list[bytes | None]:
-        (values,) = await self._exchange(link, [("MGET", *keys)], when_lost="repeat")
-        if isinstance(values, redis_client.ResponseError):
-            raise _unavailable(values)
-        found: list[bytes | None] = values
-        return found
-
-    async def _send_swaps(self, link: "Link", writes: Sequence[Write]) -> list[Written | Exception]:
-        groups: dict[str, list[int]] = {}
-        for index, write in enumerate(writes):
-            groups.setdefault(write.swap.key, []).append(index)
-        folds = [
-            fold([writes[index] for index in group], self._codec, self._lifetime)
-            if len(group) > 1
-            else Folded(writes[group[0]].swap, [0], {})
-            for group in groups.values()
-        ]
-        arguments = [argument for folded in folds for argument in redis_steps.swap_arguments(folded.swap)]
-        replies = await self._run_swaps(link, list(groups), arguments)
-        answers: list[Written | Exception] = [Written(False, None)] * len(writes)
-        for group, folded, raw in zip(groups.values(), folds, replies, strict=True):
-            reply = redis_steps.plain(raw)
-            for member in folded.members:
-                answers[group[member]] = (
-                    written(folded.swap, reply) if isinstance(reply, bool | bytes) else _unavailable(reply)
-                )
-            for position, answer in folded.losers.items():
-                answers[group[position]] = answer
-        return answers
-
-    async def _run_swaps(self, link: "Link", keys: Sequence[str], arguments: Sequence[bytes | int]) -> list[Any]:
-        command = redis_steps.call(SWAP, keys, arguments, cached=True)
-        (replies,) = await self._exchange(link, [command], when_lost="fail")
-        if isinstance(replies, redis_client.NoScriptError):  # so nothing of it happened
-            command = redis_steps.call(SWAP, keys, arguments, cached=False)
-            (replies,) = await self._exchange(link, [command], when_lost="fail")
-        if isinstance(replies, redis_client.ResponseError):
-            raise _unavailable(replies)
-        return list(replies)
-
-    async def _send_steps(self, link: "Link", operations: Sequence["Operation"]) -> list[list[Reply] | Exception]:
-        answers: list[list[Reply] | Exception] = [StoreUnavailable("not sent")] * len(operations)
-        pending, again = list(range(len(operations))), False
-        while pending:
-            attempt = [operations[index] for index in pending]
-            try:
-                results = await self._try_steps(link, attempt, again=again)
-            except StoreUnavailable as error:
-                for index in pending:
-                    answers[index] = _unavailable(error.__cause__)
-                break
-            except redis_client.SentInVain as lost:
-                failed = [index for index in pending if again or not redis_steps.may_repeat(operations[index])]
-                for index in failed:
-                    answers[index] = _unavailable(lost.__cause__)
-                pending = [index for index in pending if index not in failed]
-                again = True
-                continue
-            unknown_script = []
-            for index, result in zip(pending, results, strict=True):
-                if isinstance(result, redis_client.NoScriptError) and not again:
-                    unknown_script.append(index)
-                else:
-                    answers[index] = _unavailable(result) if isinstance(result, Exception) else result
-            pending, again = unknown_script, True
-        return answers
-
-    async def _try_steps(self, link: "Link", operations: Sequence["Operation"], *, again: bool) -> list[Any]:
-        parts = [redis_steps.commands_for(operation, again=again) for operation in operations]
-        raw = await self._exchange(link, [command for part in parts for command in part], when_lost="tell")
-        results, position = [], 0
-        for operation, part in zip(operations, parts, strict=True):
-            results.append(redis_steps.replies_of(operation, raw[position : position + len(part)], again=again))
-            position += len(part)
-        return results
-
-    @staticmethod
-    async def _exchange(
-        link: "Link", commands: Sequence["Command"], *, when_lost: Literal["repeat", "fail", "tell"]
-    ) -> list[Any]:
-        """Exchange, and once more on a fresh connection if nothing was sent.
-
-        Args:
-            link: where to.
-            commands: each has one reply.
-            when_lost: what to do when commands were sent and no reply came: "repeat" them once, "fail", or "tell".
-
-        Raises:
-            StoreUnavailable: no reply came.
-            SentInVain: the same, with `when_lost="tell"`: the commands may have happened.
-        """
-        for last in (False, True):
-            try:
-                return await link.exchange(commands, len(commands))
-            except redis_client.NotSent as failed:
-                if last:
-                    raise _unavailable(failed.__cause__) from failed.__cause__
-            except redis_client.SentInVain as failed:
-                if when_lost == "tell":
-                    raise
-                if last or when_lost == "fail":
-                    raise _unavailable(failed.__cause__) from failed.__cause__
-        raise AssertionError("unreachable: the second attempt returns or raises")
-
-
-def _unavailable(cause: BaseException | None) -> StoreUnavailable:
-    """Return the error for a refusal or a failed connection.
-
-    Redis's texts name commands and hosts. One quotes arguments, and is cut before them: they may be the user's data.
-    """
-    text = str(cause).partition(", with args")[0]
-    error = StoreUnavailable(f"Redis did not do it: {type(cause).__name__}: {text}")
-    error.__cause__ = cause
-    return error
-
-
-def _weigh_write(write: Write) -> int:
-    return KEY_BYTES + len(write.swap.expected) + len(write.swap.document)
-
-
-def _weigh_operation(operation: Sequence[Step]) -> int:
-    return sum(KEY_BYTES + (len(step.document) if isinstance(step, Create | Swap) else 0) for step in operation)
+                await self._nodes.get().operations.ask([step])
 
 
 def _check(key_prefix: str, timeout_seconds: float, max_connections: int) -> None:

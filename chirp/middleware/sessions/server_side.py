@@ -6,7 +6,7 @@ A concrete store gives three primitives: `_read` one key, `_write` one mergeable
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 from chirp.errors import StoreUnavailable
@@ -40,13 +40,13 @@ class ServerSideStore(ServerSideOutcomes):
     """A store whose cookie holds an id and nothing else."""
 
     @abstractmethod
-    async def _read(self, key: str) -> bytes | None:
+    def _read(self, key: str) -> Awaitable[bytes | None]:
         """Return the value; None when absent or expired. Raises StoreUnavailable for an outage."""
 
     async def open(self, cookie: str | None, https: bool | None) -> Session:
-        if cookie is None or not session_id.is_well_formed(cookie):
+        if cookie is None:
             return self._start(https=https)
-        key = self.key_for(cookie)
+        key = self.key_prefix + session_id.hash_id(cookie)
         try:
             value = await self._read(key)
         except StoreUnavailable as error:
@@ -56,20 +56,14 @@ class ServerSideStore(ServerSideOutcomes):
             return self._start(found=Found.UNREACHABLE, presented=cookie, https=https)
         if value is None:
             return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
-        opened = self._codec.decode(value) if encoding.is_document(value) else None
-        if opened is None:
+        envelope = self._codec.decode(value)
+        if envelope is None:
             return self._open_other(value, key, cookie, https)
-        envelope, data = opened
         if self._lifetime.is_expired(envelope.created_at, envelope.last_seen_at, self.clock()):
             return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
-        session = self._start(data, found=Found.LIVE, presented=cookie, https=https)
-        session.id = cookie
-        session.is_new = False
-        session.created_at = envelope.created_at
-        session.last_seen_at = envelope.last_seen_at
-        session._handle = envelope.handle
-        session._stored = value
-        session._base = bytes(envelope.data)
+        session = self._resume(value, envelope, https)
+        session.id = session._presented = cookie
+        session._key = key
         return session
 
     def _open_other(self, value: bytes, key: str, cookie: str, https: bool | None) -> Session:
@@ -84,6 +78,8 @@ class ServerSideStore(ServerSideOutcomes):
         if outcome is Outcome.NOTHING:
             return None
         work = self._carry_out(outcome, session, data, now, due=due)
+        if work is None:
+            return None
         try:
             return await (to_the_end(work) if outcome in SEVERAL_STEPS else work)
         except StoreUnavailable as error:

@@ -11,6 +11,8 @@ from typing import Any, assert_never
 from chirp.errors import SessionClosed
 from chirp.middleware.sessions import session_id
 
+NESTED = (dict, list)  # JSON values with something inside, which can change without the session noticing
+
 
 class Found(Enum):
     """What the presented cookie led to when the request began."""
@@ -75,13 +77,15 @@ class Session(dict[str, Any]):
     _found: Found = Found.NOTHING_PRESENTED
     _ask: Ask = Ask.KEEP
     _presented: str | None = None  # the well-formed id that the cookie held
+    _key: str = ""  # what that id leads to, where it has been worked out
     _https: bool | None = None  # how the request came; None where that is not known
     _handle: str = ""
     _stored: bytes = b""  # the document as this request last knew it
-    _base: bytes = b"{}"  # this object's data as of then, encoded
+    _base: bytes | None = b"{}"  # this object's data as of then, encoded; None until somebody needs it
+    _lent: bool = True  # False while nothing but plain values have been read, and set under other keys than the user's
     _closed: bool = False  # the response has started
     _slides: bool = True  # False on responses that shared caches may keep
-    _committed: bytes | None = None  # the encoded data as of the last commit
+    _committed: bytes | None = None  # the encoded data as of the last commit; None before there was one
     _adapted: bool = False  # it wraps the plain dict of a third-party store, whose user was:
     _loaded_user: Any = None
 
@@ -102,33 +106,44 @@ class Session(dict[str, Any]):
         self.accessed = True
 
     def mark_modified(self) -> None:
-        """Record that a top-level key is about to change.
+        """Record that a top-level key, or something inside a value, is about to change.
 
         Raises:
             SessionClosed: the response has started.
         """
+        self._change()
+        self._lent = True
+
+    def _change(self) -> None:
         if self._closed:
             raise SessionClosed(
                 "the session was changed after the response had started, when nothing can be saved any more; "
                 "change it before the first byte is sent"
             )
-        self.accessed = True
-        self.modified = True
+        self.accessed = self.modified = True
 
     def __getitem__(self, key: str) -> Any:
         self.accessed = True
-        return dict.__getitem__(self, key)
+        value = dict.__getitem__(self, key)
+        if isinstance(value, NESTED):
+            self._lent = True
+        return value
 
     def get(self, key: str, default: Any = None) -> Any:
         self.accessed = True
-        return dict.get(self, key, default)
+        value = dict.get(self, key, default)
+        if isinstance(value, NESTED):
+            self._lent = True
+        return value
 
     def __contains__(self, key: object) -> bool:
         self.accessed = True
         return dict.__contains__(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self.mark_modified()
+        self._change()
+        if isinstance(value, NESTED) or key == self.user_key:
+            self._lent = True
         dict.__setitem__(self, key, value)
 
     def __delitem__(self, key: str) -> None:
@@ -149,7 +164,7 @@ class Session(dict[str, Any]):
     def setdefault(self, key: str, default: Any = None) -> Any:
         if not dict.__contains__(self, key):
             self.mark_modified()
-        self.accessed = True
+        self.accessed = self._lent = True
         return dict.setdefault(self, key, default)
 
     def clear(self) -> None:
@@ -170,6 +185,11 @@ class Session(dict[str, Any]):
         # A copy is data alone: a second object with the same claim on the stored document would overwrite it.
         return dict, (dict(self),)
 
+    def _lead_to(self, presented: str | None, key: str = "") -> None:
+        """Take another id as the one that leads to the document."""
+        self._presented = presented
+        self._key = key
+
     def _regenerate(self) -> None:
         self.mark_modified()
         self._ask = Ask.REGENERATE
@@ -184,8 +204,8 @@ class Session(dict[str, Any]):
             self._ask = Ask.ROTATE
 
 
-def _marked(name: str, *, changes: bool) -> Callable[..., Any]:
-    """Make a dict method tell the session that it is read or changed."""
+def _marked(name: str, *, changes: bool = False, lends: bool = False) -> Callable[..., Any]:
+    """Make a dict method tell the session that it is read or changed, or that its values are given out."""
     plain = getattr(dict, name)
     if changes:
 
@@ -196,6 +216,7 @@ def _marked(name: str, *, changes: bool) -> Callable[..., Any]:
 
         def method(self: Session, *args: Any, **kwargs: Any) -> Any:
             self.accessed = True
+            self._lent = self._lent or lends
             return plain(self, *args, **kwargs)
 
     method.__name__ = method.__qualname__ = name
@@ -205,10 +226,12 @@ def _marked(name: str, *, changes: bool) -> Callable[..., Any]:
 
 for _name in ("update", "__ior__"):
     setattr(Session, _name, _marked(_name, changes=True))
-_LOOKS = ("__iter__", "__reversed__", "__len__", "__eq__", "__ne__", "__repr__")
-_COPIES = ("keys", "items", "values", "copy", "__or__", "__ror__")
-for _name in (*_LOOKS, *_COPIES):
-    setattr(Session, _name, _marked(_name, changes=False))
+_LOOKS = ("__iter__", "__reversed__", "__len__", "__repr__", "keys")
+_GIVES = ("items", "values", "copy", "__or__", "__ror__", "__eq__", "__ne__")  # comparing hands values to their `==`
+for _name in _LOOKS:
+    setattr(Session, _name, _marked(_name))
+for _name in _GIVES:
+    setattr(Session, _name, _marked(_name, lends=True))
 
 
 def decide(session: Session, *, changed: bool, user_changed: bool, touch_due: bool) -> Outcome:

@@ -24,7 +24,7 @@ def mint_handle() -> str:
 
 
 def is_well_formed(text: str) -> bool:
-    """Tell whether `text` could be an id; anything else is refused before the store is asked."""
+    """Tell whether `text` could be an id."""
     return _well_formed(text) is not None
 
 

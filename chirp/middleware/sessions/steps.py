@@ -4,9 +4,11 @@ A step touches one key and is atomic; that, and the order in which steps are tak
 Pure data and functions; no I/O, no clock.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from chirp.errors import SessionTooLarge
 from chirp.middleware.sessions.codec import EMPTY_DATA, Codec, merge
@@ -16,8 +18,7 @@ NO_DOCUMENT = b""  # as the new value of a swap: delete the key
 KEEP_TTL = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(msgspec.Struct, frozen=True, gc=False):
     """Store a document under a key that nobody has. Reply: True, or False if something was there."""
 
     key: str
@@ -25,15 +26,13 @@ class Create:
     ttl_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True, gc=False):
     """Reply: the value, or False if there is none (or none that is a string)."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True, gc=False):
     """Put a blank tombstone in place of whatever is there, except a tombstone.
 
     Reply: True if a document died, False if there was none, the tombstone's bytes if one was there already.
@@ -44,8 +43,7 @@ class End:
     grace_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Swap:
+class Swap(msgspec.Struct, frozen=True, gc=False):
     """Put `document` in place of exactly `expected`.
 
     Reply: True if done, False if the key is gone, else the bytes that are there instead.
@@ -58,8 +56,7 @@ class Swap:
     ttl_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True, gc=False):
     """Delete the key, whatever is there. Reply: True."""
 
     key: str
@@ -69,8 +66,7 @@ Step: TypeAlias = Create | Look | End | Swap | Delete
 Reply: TypeAlias = bool | bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True, gc=False):
     """One request's change to a stored session, in a form that can be merged with others'.
 
     Attributes:
@@ -88,7 +84,7 @@ class Write:
     slide_to: float | None
 
 
-class Written(NamedTuple):
+class Written(msgspec.Struct, frozen=True, gc=False):
     """How a write ended.
 
     Attributes:
@@ -114,10 +110,9 @@ def rebase(write: Write, current: bytes, codec: Codec, lifetime: Lifetime) -> Wr
     Raises:
         SessionTooLarge: the merged document exceeds the limit.
     """
-    opened = codec.decode(current)
-    if opened is None or write.base is None:
+    if write.base is None or codec.decode(current) is None:
         return None
-    data = merge(bytes(opened[0].data), write.base, write.mine)
+    data = merge(codec.data_of(current), write.base, write.mine)
     return _aim(write, current, data, codec=codec, lifetime=lifetime)
 
 
@@ -148,8 +143,27 @@ class Folded(NamedTuple):
     """
 
     swap: Swap
-    members: list[int]
-    losers: dict[int, Written | SessionTooLarge]
+    members: Sequence[int]
+    losers: Mapping[int, Written | SessionTooLarge]
+
+
+NOBODY: Mapping[int, Written | SessionTooLarge] = {}
+
+
+def fold_by_key(writes: Sequence[Write], codec: Codec, lifetime: Lifetime) -> list[Folded]:
+    """Fold the writes of each key; positions are those in `writes`."""
+    groups: dict[str, list[int]] = {}
+    for position, write in enumerate(writes):
+        groups.setdefault(write.swap.key, []).append(position)
+    folds = []
+    for positions in groups.values():
+        if len(positions) == 1:
+            folds.append(Folded(writes[positions[0]].swap, positions, NOBODY))
+            continue
+        swap, members, losers = fold([writes[position] for position in positions], codec, lifetime)
+        losers = {positions[loser]: answer for loser, answer in losers.items()}
+        folds.append(Folded(swap, [positions[member] for member in members], losers))
+    return folds
 
 
 def fold(writes: Sequence[Write], codec: Codec, lifetime: Lifetime) -> Folded:

@@ -6,8 +6,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from starlette.requests import Request
 
+from chirp.errors import SessionNotSerializable
 from chirp.middleware.protocol import AnyResponse
-from chirp.middleware.sessions.codec import check_faithful, differs_at, encode_data
+from chirp.middleware.sessions.codec import EMPTY_DATA, Codec, Envelope, check_faithful, encode_data
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import CookieReader, CookieWriter, SetCookie
 from chirp.middleware.sessions.session import Ask, Found, Outcome, Session, decide
@@ -15,6 +16,7 @@ from chirp.middleware.sessions.session import Ask, Found, Outcome, Session, deci
 ResponseT = TypeVar("ResponseT", bound=AnyResponse)
 
 HTTPS_SCHEMES = ("https", "wss")
+AS_LOADED = b""  # as the data of a commit: what was loaded, which nobody had to encode
 
 
 @runtime_checkable
@@ -60,14 +62,16 @@ class BuiltInStore(ABC):
         self.clock = clock
         self.cookie_reader = CookieReader(config.cookie_name, value_pattern)
         self._cookies = CookieWriter(config)
+        self._codec = Codec(config)
         self._lifetime = config.lifetime
+        self._user_key = config.user_key
 
     @abstractmethod
     async def open(self, cookie: str | None, https: bool | None) -> Session:
         """Return the session that a cookie leads to.
 
         Args:
-            cookie: the cookie's value; None if there was none. Anything malformed counts as none.
+            cookie: the cookie's value as `cookie_reader` gives it; None if there was none well-formed.
             https: whether the request came over https; None where that is not known.
 
         Raises:
@@ -102,7 +106,7 @@ class BuiltInStore(ABC):
         if scope is not None and "headers" in scope:
             cookie = self.cookie_reader.read(scope["headers"])
         else:
-            cookie = request.cookies.get(self.config.cookie_name)
+            cookie = self.cookie_reader.check(request.cookies.get(self.config.cookie_name))
         return await self.open(cookie, scheme_is_https(request))
 
     async def save(
@@ -113,8 +117,9 @@ class BuiltInStore(ABC):
             session = self._start(session)
         if regenerate_old_id is not None:
             session._ask = Ask.REGENERATE
+            session._lent = True  # more is asked than its data tells
             session._found = Found.LIVE  # the caller vouches for the id, so what it was rotated to ends as well
-            session._presented = regenerate_old_id
+            session._lead_to(regenerate_old_id)
             session._handle = ""
         cookie = await self.commit(session, self.clock())
         return response if cookie is None else add_header(response, "Set-Cookie", cookie.header)
@@ -125,14 +130,45 @@ class BuiltInStore(ABC):
         Raises:
             SessionNotSerializable: the data has changed and would not come back as it is.
         """
+        due = session._slides and self._lifetime.touch_due(session.last_seen_at, now)
+        if not (due or session.modified or session._lent):  # so nothing was asked either
+            session._committed = AS_LOADED
+            return Outcome.NOTHING, EMPTY_DATA, due
+        if session._base is None:
+            session._base = self._codec.data_of(session._stored)
         session._committed = data = encode_data(session)
         changed = data != session._base
-        user_changed = changed and differs_at(session.user_key, data, session._base)
-        due = session._slides and self._lifetime.touch_due(session.last_seen_at, now)
+        user_changed = changed and session._lent and self._codec.user_differs(data, session._base)
         outcome = decide(session, changed=changed, user_changed=user_changed, touch_due=due)
         if changed:
             check_faithful(session, data)
         return outcome, data, due
+
+    def changed_since_commit(self, session: Session) -> bool:
+        """Tell whether the session's data is another than when it was committed; False if it never was."""
+        if session._committed is None or not session._lent:
+            return False
+        committed = session._committed or self._codec.data_of(session._stored)
+        try:
+            return encode_data(session) != committed
+        except SessionNotSerializable:  # what cannot be encoded now was changed, too
+            return True
+
+    def _resume(self, document: bytes, envelope: Envelope, https: bool | None) -> Session:
+        """Return the session that a live document holds."""
+        session = Session(envelope.data)
+        session.is_new = False
+        session.created_at = envelope.created_at
+        session.last_seen_at = envelope.last_seen_at
+        session._handle = envelope.handle
+        session._stored = document
+        session._base = None
+        session._found = Found.LIVE
+        session._https = https
+        session._lent = False
+        if self._user_key != Session.user_key:
+            session.user_key = self._user_key
+        return session
 
     def _start(
         self,
@@ -149,8 +185,8 @@ class BuiltInStore(ABC):
         session._presented = presented
         session._https = https
         session.available = found is not Found.UNREACHABLE
-        if self.config.user_key != Session.user_key:
-            session.user_key = self.config.user_key
+        if self._user_key != Session.user_key:
+            session.user_key = self._user_key
         return session
 
 

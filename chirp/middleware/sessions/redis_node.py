@@ -1,0 +1,165 @@
+"""One Redis or Valkey node: what requests ask of it, batched into few round trips.
+
+Three lanes, since a round trip is of one kind: reads (one `MGET`), swaps (one script call), and operations (pipelined
+`SET`, `GET`, `DEL` and scripts). Each lane is a batcher; they share the connections of one link.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from chirp.errors import StoreUnavailable
+from chirp.middleware.sessions import redis_steps
+from chirp.middleware.sessions.batch import Batcher
+from chirp.middleware.sessions.codec import Codec
+from chirp.middleware.sessions.expiry import Lifetime
+from chirp.middleware.sessions.redis_client import Command, Link, NoScriptError, NotSent, ResponseError, SentInVain
+from chirp.middleware.sessions.redis_scripts import SWAP
+from chirp.middleware.sessions.redis_steps import Operation
+from chirp.middleware.sessions.steps import Create, Reply, Swap, Write, Written, fold_by_key, written
+
+KEY_BYTES = 100  # what a key takes on the wire, roughly
+
+
+class RedisNode:
+    """A node's lanes; belongs to the event loop it is made in.
+
+    Args:
+        link: its connections.
+        codec: opens and remakes documents where writes of one session meet.
+        lifetime: gives their time to live.
+        timeout_seconds: deadline of whatever is asked, from asking to the answer.
+
+    Attributes:
+        reads: takes keys; gives the value, or None where there is none (or none that is a string).
+        swaps: takes writes.
+        operations: takes the steps of one request, in order, and gives a reply for each.
+    """
+
+    def __init__(self, link: Link, codec: Codec, lifetime: Lifetime, timeout_seconds: float) -> None:
+        self._link = link
+        self._codec = codec
+        self._lifetime = lifetime
+        self.reads: Batcher[str, bytes | None] = Batcher(self._send_reads, weigh=None, timeout_seconds=timeout_seconds)
+        self.swaps: Batcher[Write, Written] = Batcher(
+            self._send_swaps, weigh=_weigh_write, timeout_seconds=timeout_seconds
+        )
+        self.operations: Batcher[Operation, list[Reply]] = Batcher(
+            self._send_operations, weigh=_weigh_operation, timeout_seconds=timeout_seconds
+        )
+
+    async def aclose(self) -> None:
+        await self._link.aclose()
+
+    async def _send_reads(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        (values,) = await self._exchange([("MGET", *keys)], when_lost="repeat")
+        if isinstance(values, ResponseError):
+            raise unavailable(values)
+        found: list[bytes | None] = values
+        return found
+
+    async def _send_swaps(self, writes: Sequence[Write]) -> Sequence[Written | Exception]:
+        folds = fold_by_key(writes, self._codec, self._lifetime)
+        replies = await self._run_swaps([folded.swap for folded in folds])
+        answers: list[Any] = [None] * len(writes)
+        for folded, raw in zip(folds, replies, strict=True):
+            reply = redis_steps.plain(raw)
+            answer = written(folded.swap, reply) if isinstance(reply, bool | bytes) else None
+            for member in folded.members:
+                # An error object for each: a shared one would collect everybody's tracebacks.
+                answers[member] = unavailable(reply) if isinstance(reply, ResponseError) else answer
+            for loser, answer_to_loser in folded.losers.items():
+                answers[loser] = answer_to_loser
+        return answers
+
+    async def _run_swaps(self, swaps: Sequence[Swap]) -> list[Any]:
+        keys = [swap.key for swap in swaps]
+        arguments = [argument for swap in swaps for argument in redis_steps.swap_arguments(swap)]
+        command = redis_steps.call(SWAP, keys, arguments, cached=True)
+        (replies,) = await self._exchange([command], when_lost="fail")
+        if isinstance(replies, NoScriptError):  # so nothing of it happened
+            command = redis_steps.call(SWAP, keys, arguments, cached=False)
+            (replies,) = await self._exchange([command], when_lost="fail")
+        if isinstance(replies, ResponseError):
+            raise unavailable(replies)
+        return list(replies)
+
+    async def _send_operations(self, operations: Sequence[Operation]) -> Sequence[list[Reply] | Exception]:
+        answers: list[list[Reply] | Exception] = [StoreUnavailable("not sent")] * len(operations)
+        pending, again = list(range(len(operations))), False
+        while pending:
+            attempt = [operations[index] for index in pending]
+            try:
+                results = await self._try_operations(attempt, again=again)
+            except StoreUnavailable as error:
+                for index in pending:
+                    answers[index] = unavailable(error.__cause__)
+                break
+            except SentInVain as lost:
+                failed = [index for index in pending if again or not redis_steps.may_repeat(operations[index])]
+                for index in failed:
+                    answers[index] = unavailable(lost.__cause__)
+                pending = [index for index in pending if index not in failed]
+                again = True
+                continue
+            unknown_script = []
+            for index, result in zip(pending, results, strict=True):
+                if isinstance(result, NoScriptError) and not again:
+                    unknown_script.append(index)
+                else:
+                    answers[index] = unavailable(result) if isinstance(result, Exception) else result
+            pending, again = unknown_script, True
+        return answers
+
+    async def _try_operations(self, operations: Sequence[Operation], *, again: bool) -> list[Any]:
+        parts = [redis_steps.commands_for(operation, again=again) for operation in operations]
+        raw = await self._exchange([command for part in parts for command in part], when_lost="tell")
+        results, position = [], 0
+        for operation, part in zip(operations, parts, strict=True):
+            results.append(redis_steps.replies_of(operation, raw[position : position + len(part)], again=again))
+            position += len(part)
+        return results
+
+    async def _exchange(
+        self, commands: Sequence[Command], *, when_lost: Literal["repeat", "fail", "tell"]
+    ) -> list[Any]:
+        """Exchange, and once more on a fresh connection if nothing was sent.
+
+        Args:
+            commands: each has one reply.
+            when_lost: what to do when commands were sent and no reply came: "repeat" them once, "fail", or "tell".
+
+        Raises:
+            StoreUnavailable: no reply came.
+            SentInVain: the same, with `when_lost="tell"`: the commands may have happened.
+        """
+        for last in (False, True):
+            try:
+                return await self._link.exchange(commands, len(commands))
+            except NotSent as failed:
+                if last:
+                    raise unavailable(failed.__cause__) from failed.__cause__
+            except SentInVain as failed:
+                if when_lost == "tell":
+                    raise
+                if last or when_lost == "fail":
+                    raise unavailable(failed.__cause__) from failed.__cause__
+        raise AssertionError("unreachable: the second attempt returns or raises")
+
+
+def unavailable(cause: BaseException | None) -> StoreUnavailable:
+    """Return the error for a refusal or a failed connection.
+
+    Redis's texts name commands and hosts. One quotes arguments, and is cut before them: they may be the user's data.
+    """
+    text = str(cause).partition(", with args")[0]
+    error = StoreUnavailable(f"Redis did not do it: {type(cause).__name__}: {text}")
+    error.__cause__ = cause
+    return error
+
+
+def _weigh_write(write: Write) -> int:
+    return KEY_BYTES + len(write.swap.expected) + len(write.swap.document)
+
+
+def _weigh_operation(operation: Operation) -> int:
+    return sum(KEY_BYTES + (len(step.document) if isinstance(step, Create | Swap) else 0) for step in operation)
