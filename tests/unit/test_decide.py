@@ -5,9 +5,10 @@ from itertools import product
 from typing import NamedTuple
 
 import pytest
+from session_kit import config_with
 
-from chirp.middleware.sessions import Session
-from chirp.middleware.sessions.session import Ask, Found, Outcome, decide
+from chirp.middleware.sessions import MemorySessionStore, Session
+from chirp.middleware.sessions.decision import Ask, Found, Outcome, decide
 
 
 class Facts(NamedTuple):
@@ -121,9 +122,14 @@ ROWS = [
 
 
 def decided(facts: Facts) -> Outcome:
-    session = Session({"a": 1} if facts.holds_data else {})
-    session._found, session._ask = facts.found, facts.ask
-    return decide(session, changed=facts.changed, user_changed=facts.user_changed, touch_due=facts.touch_due)
+    return decide(
+        facts.found,
+        facts.ask,
+        holds_data=facts.holds_data,
+        changed=facts.changed,
+        user_changed=facts.user_changed,
+        touch_due=facts.touch_due,
+    )
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -147,5 +153,5 @@ def test_every_outcome_is_reached() -> None:
 def test_deciding_does_not_count_as_reading() -> None:
     """Otherwise every response would vary with the cookie."""
     session = Session(a=1)
-    decide(session, changed=True, user_changed=False, touch_due=False)
-    assert not session.accessed
+    outcome, data, _ = MemorySessionStore(config_with())._decide(session, 0.0)
+    assert (outcome, data, session.accessed) == (Outcome.CREATE, b'{"a":1}', False)

@@ -16,14 +16,14 @@ SESSIONS = "chirp.middleware.sessions"
 # From the bottom up. A module imports its own layer and those before it, never one after it.
 LAYERS = (
     ("errors",),
-    ("config", "session_id", "codec", "expiry", "cookie"),
+    ("config", "session_id", "codec", "expiry", "cookie", "decision"),
     ("session", "store", "steps"),
     ("redis_client", "redis_scripts", "redis_steps", "batch", "redis_node"),
     ("outcomes", "server_side", "cookie_store", "memory_store", "redis_store"),
     ("adapter", "fronts", "middleware", "asgi"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-PURE = ("config", "session_id", "codec", "expiry", "cookie")
+PURE = ("config", "session_id", "codec", "expiry", "cookie", "decision")
 CLOCKS_AND_IO = {"asyncio", "anyio", "redis", "time", "datetime", "socket", "threading"}
 FILES = {path.stem: path for path in (PACKAGE / "middleware" / "sessions").glob("*.py") if path.stem != "__init__"}
 

@@ -8,8 +8,8 @@ from session_kit import Clock, WatchedStore, config_with, loaded, saved, stored_
 
 from chirp.errors import SessionNotSerializable, SessionTooLarge, StoreUnavailable
 from chirp.middleware.sessions import MemorySessionStore, Session
+from chirp.middleware.sessions.decision import Found
 from chirp.middleware.sessions.memory_store import SWEEP_EVERY
-from chirp.middleware.sessions.session import Found
 
 MALFORMED = ["", "short", "a" * 42, "a" * 44, "a" * 42 + "é", "\ud800" * 43, "../" * 20, "a" * 100_000]
 

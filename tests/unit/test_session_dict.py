@@ -11,7 +11,7 @@ from starlette.middleware.sessions import Session as StarletteSession
 
 from chirp.errors import SessionClosed
 from chirp.middleware.sessions import Session
-from chirp.middleware.sessions.session import Found
+from chirp.middleware.sessions.decision import Found
 
 Operation = Callable[[Any], Any]
 

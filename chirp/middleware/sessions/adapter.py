@@ -8,7 +8,8 @@ from starlette.requests import Request
 from chirp.errors import StoreUnavailable
 from chirp.middleware.protocol import AnyResponse
 from chirp.middleware.sessions.config import SessionConfig
-from chirp.middleware.sessions.session import Ask, Found, Session
+from chirp.middleware.sessions.decision import Ask, Found
+from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import SessionStore, scheme_is_https
 
 log = logging.getLogger("chirp.sessions")

@@ -111,8 +111,9 @@ class _Response:
     async def send(self, message: Message) -> None:
         if self._replaced:
             return
+        send = self._outer_send
         if self._started or message["type"] not in STARTS:
-            await self._outer_send(message)
+            await send(message)
             return
         session = self._session
         # Set first: if the session cannot be stored, an error handler inside may still send its own response.
@@ -125,13 +126,13 @@ class _Response:
         except StoreUnavailable as error:
             self._replaced = True
             log.warning("store unavailable, the response is replaced: %s", error)
-            await _refuse(self._scope, self._receive, self._outer_send, handled=True)
+            await _refuse(self._scope, self._receive, send, handled=True)
             return
         if cookie is not None:
             mark(headers, session, cookie, varies=varies)
         elif session.accessed and not varies:
             headers.append(VARY)
-        await self._outer_send(message)
+        await send(message)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, *, handled: bool) -> None:

@@ -15,9 +15,10 @@ import asyncio
 import contextvars
 import logging
 import math
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Generic, TypeVar
 
 from chirp.errors import StoreUnavailable
@@ -159,6 +160,8 @@ class Batcher(Generic[Item, Answer]):
             self._on_time += 1
         flight.due = min(self._loop.time() + self._overdue, flight.deadlines[0])
         self._wake_by(flight.due)
+        if self._items:
+            self._launch()  # what does not fit need not wait
         return True
 
     def _drop_cancelled(self) -> None:
@@ -172,13 +175,10 @@ class Batcher(Generic[Item, Answer]):
     def _fitting(self) -> int:
         """Return how many of those who wait fit into one batch."""
         most = min(len(self._items), self._most_items)
-        if self._weigh is not None:
-            size = 0
-            for count, item in enumerate(islice(self._items, most)):
-                size += self._weigh(item)
-                if count and size > self._most_bytes:
-                    return count
-        return most
+        if self._weigh is None:
+            return most
+        sizes = list(accumulate(map(self._weigh, islice(self._items, most))))
+        return min(most, max(1, bisect_right(sizes, self._most_bytes)))
 
     def _wake_by(self, due: float) -> None:
         """See to it that `_watch` runs by then. It may run earlier: a timer costs more than to be woken for nothing."""

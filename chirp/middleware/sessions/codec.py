@@ -136,7 +136,8 @@ class Codec:
             envelope: Envelope = self._decode(document)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        if _too_deep(document, envelope.data) or not _handle(envelope.handle):
+        suspicious = document.count(b"{") + document.count(b"[") > DEEPEST_NESTING
+        if (suspicious and _too_deep(document, envelope.data)) or not _handle(envelope.handle):
             return None
         return envelope
 
@@ -230,15 +231,22 @@ def encode_data(session: dict[str, Any]) -> bytes:
         raise _unfaithful(session) from error
 
 
-def check_faithful(session: dict[str, Any], data: bytes) -> None:
+def check_faithful(session: dict[str, Any], data: bytes, *, nested: bool = True) -> None:
     """Prove that `data`, the encoded `session`, comes back equal.
+
+    Args:
+        session: what was encoded.
+        data: what came of it.
+        nested: False where it is nested no deeper than a document that has been opened.
 
     Raises:
         SessionNotSerializable: a value would come back as another one, or is nested too deeply.
     """
     try:
         decoded = _decode_data(data)
-        faithful = dict.__eq__(decoded, session) and not _too_deep(data, decoded)  # not what a subclass makes of `==`
+        faithful = dict.__eq__(decoded, session)  # not what a subclass makes of `==`
+        if nested:
+            faithful = faithful and not _too_deep(data, decoded)
     except Exception as error:
         raise _unfaithful(session) from error
     if not faithful:
@@ -246,7 +254,7 @@ def check_faithful(session: dict[str, Any], data: bytes) -> None:
 
 
 def _too_deep(data: bytes, decoded: object) -> bool:
-    if len(data) <= 2 * DEEPEST_NESTING or data.count(b"{") + data.count(b"[") <= DEEPEST_NESTING:
+    if data.count(b"{") + data.count(b"[") <= DEEPEST_NESTING:
         return False
     level, depth = [decoded], 0
     while level:

@@ -21,7 +21,8 @@ from itsdangerous.encoding import want_bytes
 from chirp.middleware.sessions.codec import EMPTY_DATA
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import LARGEST_COOKIE, CookieChange, SetCookie
-from chirp.middleware.sessions.session import Ask, Found, Outcome, Session
+from chirp.middleware.sessions.decision import Ask, Found, Outcome
+from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import BuiltInStore
 
 SALT = "chirp.middleware.sessions.cookie_store.v1"  # keeps these signatures apart from others made with the same key

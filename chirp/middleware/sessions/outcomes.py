@@ -17,7 +17,8 @@ from chirp.middleware.sessions import session_id
 from chirp.middleware.sessions.codec import EMPTY_DATA, Tombstone
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import CookieChange, SetCookie
-from chirp.middleware.sessions.session import Ask, Found, Outcome, Session
+from chirp.middleware.sessions.decision import Ask, Found, Outcome
+from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.steps import (
     KEEP_TTL,
     NO_DOCUMENT,
@@ -70,14 +71,12 @@ class ServerSideOutcomes(BuiltInStore):
     ) -> Coroutine[Any, Any, SetCookie | None] | None:
         """Return what is to be awaited for an outcome; None if that is nothing."""
         match outcome:
-            case Outcome.NOTHING:
-                return None
-            case Outcome.CREATE:
-                return self._create(session, data, now)
-            case Outcome.TOUCH:
-                return self._touch(session, data, now)
             case Outcome.WRITE:
                 return self._store_change(session, data, now, due=due)
+            case Outcome.TOUCH:
+                return self._touch(session, data, now)
+            case Outcome.CREATE:
+                return self._create(session, data, now)
             case Outcome.END:
                 return self._end(session)
             case Outcome.REGENERATE:
@@ -88,6 +87,8 @@ class ServerSideOutcomes(BuiltInStore):
                 raise StoreUnavailable("the store is out, so the session can neither end nor get a new id")
             case Outcome.LOSE:
                 log.warning("store unavailable, what the request stored is lost")
+                return None
+            case Outcome.NOTHING:
                 return None
             case never:
                 assert_never(never)

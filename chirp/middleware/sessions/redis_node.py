@@ -58,17 +58,17 @@ class RedisNode:
         return found
 
     async def _send_swaps(self, writes: Sequence[Write]) -> Sequence[Written | Exception]:
+        if len({write.swap.key for write in writes}) == len(writes):  # as nearly always
+            swaps = [write.swap for write in writes]
+            return list(map(_answer, swaps, await self._run_swaps(swaps)))
         folds = fold_by_key(writes, self._codec, self._lifetime)
         replies = await self._run_swaps([folded.swap for folded in folds])
         answers: list[Any] = [None] * len(writes)
-        for folded, raw in zip(folds, replies, strict=True):
-            reply = redis_steps.plain(raw)
-            answer = written(folded.swap, reply) if isinstance(reply, bool | bytes) else None
+        for folded, reply in zip(folds, replies, strict=True):
             for member in folded.members:
-                # An error object for each: a shared one would collect everybody's tracebacks.
-                answers[member] = unavailable(reply) if isinstance(reply, ResponseError) else answer
-            for loser, answer_to_loser in folded.losers.items():
-                answers[loser] = answer_to_loser
+                answers[member] = _answer(folded.swap, reply)
+            for loser, answer in folded.losers.items():
+                answers[loser] = answer
         return answers
 
     async def _run_swaps(self, swaps: Sequence[Swap]) -> list[Any]:
@@ -155,6 +155,14 @@ def unavailable(cause: BaseException | None) -> StoreUnavailable:
     error = StoreUnavailable(f"Redis did not do it: {type(cause).__name__}: {text}")
     error.__cause__ = cause
     return error
+
+
+def _answer(swap: Swap, raw: Any) -> Written | StoreUnavailable:
+    """Read the script's reply to a swap. The error is a new object each time: shared, it would collect tracebacks."""
+    if raw == 1:
+        return Written(True, swap.document)
+    reply = redis_steps.plain(raw)
+    return unavailable(reply) if isinstance(reply, ResponseError) else written(swap, reply)
 
 
 def _weigh_write(write: Write) -> int:

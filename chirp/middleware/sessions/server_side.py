@@ -14,8 +14,9 @@ from chirp.middleware.sessions import codec as encoding
 from chirp.middleware.sessions import session_id
 from chirp.middleware.sessions.codec import EMPTY_DATA
 from chirp.middleware.sessions.cookie import SetCookie
+from chirp.middleware.sessions.decision import Found, Outcome
 from chirp.middleware.sessions.outcomes import ServerSideOutcomes
-from chirp.middleware.sessions.session import Found, Outcome, Session
+from chirp.middleware.sessions.session import Session
 
 # What takes several round trips, and would leave something behind if a client that goes away ended it in between.
 SEVERAL_STEPS = (Outcome.END, Outcome.REGENERATE, Outcome.ROTATE)

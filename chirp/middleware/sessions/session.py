@@ -1,50 +1,22 @@
-"""`Session`, what its request asks of it, and which outcome that has: the rows of the end-of-request table.
+"""`Session`: a dict that knows where it comes from, what its request asks of it, and whether it may have changed.
 
-Decisions are made here from facts that stores fill in; nothing here knows a store, a clock or asyncio.
+Nothing here knows a store, a clock or asyncio.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from enum import Enum
-from typing import Any, assert_never
+from typing import Any
 
 from chirp.errors import SessionClosed
 from chirp.middleware.sessions import session_id
+from chirp.middleware.sessions.decision import Ask, Found
 
 NESTED = (dict, list)  # JSON values with something inside, which can change without the session noticing
 
 
-class Found(Enum):
-    """What the presented cookie led to when the request began."""
-
-    NOTHING_PRESENTED = "nothing presented"  # no cookie, or a malformed one: the store was not asked
-    UNKNOWN = "unknown"  # nothing there, or something expired or corrupt
-    ENDED = "ended"  # a tombstone
-    LIVE = "live"
-    UNREACHABLE = "unreachable"  # the store is out and the app runs on without it
-
-
-class Ask(Enum):
-    """What the handler asked for, beyond changing data."""
-
-    KEEP = "keep"
-    END = "end"
-    REGENERATE = "regenerate"
-    ROTATE = "rotate"
-
-
-class Outcome(Enum):
-    """What is to happen at the end of the request; the store that carries it out matches all of them."""
-
-    NOTHING = "nothing"
-    CREATE = "create"
-    TOUCH = "touch"
-    WRITE = "write"
-    END = "end"
-    REGENERATE = "regenerate"
-    ROTATE = "rotate"
-    REFUSE = "refuse"  # an end or a new id that an unreachable store cannot give must not be pretended
-    LOSE = "lose"  # data that an unreachable store cannot keep
+NOTHING_PRESENTED, KEEP = Found.NOTHING_PRESENTED, Ask.KEEP
+NO_DATA: Mapping[str, Any] = {}
+DEFAULT_USER_KEY = "user_id"
 
 
 class Session(dict[str, Any]):
@@ -64,30 +36,57 @@ class Session(dict[str, Any]):
         modified: whether a top-level key was changed. Nested changes are found by comparing what is stored.
     """
 
-    # Class attributes are the state of a first visit, so that making a session costs little more than a dict.
-    id: str | None = None
-    is_new: bool = True
-    created_at: float = 0.0
-    last_seen_at: float = 0.0
-    user_key: str = "user_id"
-    available: bool = True
-    accessed: bool = False
-    modified: bool = False
+    # Slots: attributes of a dict's subclass are otherwise kept in a second dict, slow to make and to look into.
+    __slots__ = (
+        "_adapted",
+        "_ask",
+        "_base",
+        "_closed",
+        "_committed",
+        "_found",
+        "_handle",
+        "_https",
+        "_key",
+        "_lent",
+        "_loaded_user",
+        "_presented",
+        "_slides",
+        "_stored",
+        "accessed",
+        "available",
+        "created_at",
+        "id",
+        "is_new",
+        "last_seen_at",
+        "modified",
+        "user_key",
+    )
 
-    _found: Found = Found.NOTHING_PRESENTED
-    _ask: Ask = Ask.KEEP
-    _presented: str | None = None  # the well-formed id that the cookie held
-    _key: str = ""  # what that id leads to, where it has been worked out
-    _https: bool | None = None  # how the request came; None where that is not known
-    _handle: str = ""
-    _stored: bytes = b""  # the document as this request last knew it
-    _base: bytes | None = b"{}"  # this object's data as of then, encoded; None until somebody needs it
-    _lent: bool = True  # False while nothing but plain values have been read, and set under other keys than the user's
-    _closed: bool = False  # the response has started
-    _slides: bool = True  # False on responses that shared caches may keep
-    _committed: bytes | None = None  # the encoded data as of the last commit; None before there was one
-    _adapted: bool = False  # it wraps the plain dict of a third-party store, whose user was:
-    _loaded_user: Any = None
+    def __init__(self, data: Mapping[str, Any] = NO_DATA, /, **more: Any) -> None:
+        """Make the session of a first visit, with data as a dict takes it."""
+        dict.__init__(self, data, **more)
+        self.id: str | None = None
+        self.is_new = True
+        self.created_at = 0.0
+        self.last_seen_at = 0.0
+        self.user_key = DEFAULT_USER_KEY
+        self.available = True
+        self.accessed = False
+        self.modified = False
+        self._found = NOTHING_PRESENTED
+        self._ask = KEEP
+        self._presented: str | None = None  # the well-formed id that the cookie held
+        self._key = ""  # what that id leads to, where it has been worked out
+        self._https: bool | None = None  # how the request came; None where that is not known
+        self._handle = ""
+        self._stored = b""  # the document as this request last knew it
+        self._base: bytes | None = b"{}"  # this object's data as of then, encoded; None until somebody needs it
+        self._lent = True  # False while only plain values have been read, and set under other keys than the user's
+        self._closed = False  # the response has started
+        self._slides = True  # False on responses that shared caches may keep
+        self._committed: bytes | None = None  # the encoded data as of the last commit; None before there was one
+        self._adapted = False  # it wraps the plain dict of a third-party store, whose user was:
+        self._loaded_user: Any = None
 
     @property
     def handle(self) -> str:
@@ -111,28 +110,21 @@ class Session(dict[str, Any]):
         Raises:
             SessionClosed: the response has started.
         """
-        self._change()
-        self._lent = True
-
-    def _change(self) -> None:
         if self._closed:
-            raise SessionClosed(
-                "the session was changed after the response had started, when nothing can be saved any more; "
-                "change it before the first byte is sent"
-            )
-        self.accessed = self.modified = True
+            raise _closed()
+        self.accessed = self.modified = self._lent = True
 
     def __getitem__(self, key: str) -> Any:
         self.accessed = True
         value = dict.__getitem__(self, key)
-        if isinstance(value, NESTED):
+        if type(value) in NESTED:
             self._lent = True
         return value
 
     def get(self, key: str, default: Any = None) -> Any:
         self.accessed = True
         value = dict.get(self, key, default)
-        if isinstance(value, NESTED):
+        if type(value) in NESTED:
             self._lent = True
         return value
 
@@ -141,7 +133,9 @@ class Session(dict[str, Any]):
         return dict.__contains__(self, key)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._change()
+        if self._closed:
+            raise _closed()
+        self.accessed = self.modified = True
         if isinstance(value, NESTED) or key == self.user_key:
             self._lent = True
         dict.__setitem__(self, key, value)
@@ -204,6 +198,13 @@ class Session(dict[str, Any]):
             self._ask = Ask.ROTATE
 
 
+def _closed() -> SessionClosed:
+    return SessionClosed(
+        "the session was changed after the response had started, when nothing can be saved any more; "
+        "change it before the first byte is sent"
+    )
+
+
 def _marked(name: str, *, changes: bool = False, lends: bool = False) -> Callable[..., Any]:
     """Make a dict method tell the session that it is read or changed, or that its values are given out."""
     plain = getattr(dict, name)
@@ -232,54 +233,6 @@ for _name in _LOOKS:
     setattr(Session, _name, _marked(_name))
 for _name in _GIVES:
     setattr(Session, _name, _marked(_name, lends=True))
-
-
-def decide(session: Session, *, changed: bool, user_changed: bool, touch_due: bool) -> Outcome:
-    """Return what is to happen at the end of a request.
-
-    Args:
-        session: what was found, what was asked, and whether it holds data now.
-        changed: its encoded data differs from what was loaded.
-        user_changed: the value under `user_key` does.
-        touch_due: `last_seen_at` lags by the touch interval or more.
-    """
-    ask, holds_data = session._ask, dict.__len__(session) > 0
-    if ask is Ask.END and holds_data:
-        ask = Ask.REGENERATE
-    if ask in (Ask.KEEP, Ask.ROTATE) and user_changed and holds_data:
-        # A change of user without a new id would let whoever planted the old id in (session fixation).
-        ask = Ask.ROTATE if session._found is Found.LIVE else Ask.REGENERATE
-    match session._found:
-        case Found.LIVE:
-            return _decide_live(ask, changed=changed, touch_due=touch_due)
-        case Found.NOTHING_PRESENTED | Found.UNKNOWN:
-            if ask is Ask.REGENERATE:
-                return Outcome.REGENERATE
-            return Outcome.CREATE if holds_data else Outcome.NOTHING
-        case Found.ENDED:
-            return Outcome.REGENERATE if ask is Ask.REGENERATE else Outcome.NOTHING
-        case Found.UNREACHABLE:
-            if ask is not Ask.KEEP:
-                return Outcome.REFUSE
-            return Outcome.LOSE if holds_data else Outcome.NOTHING
-        case never:
-            assert_never(never)
-
-
-def _decide_live(ask: Ask, *, changed: bool, touch_due: bool) -> Outcome:
-    match ask:
-        case Ask.END:
-            return Outcome.END
-        case Ask.REGENERATE:
-            return Outcome.REGENERATE
-        case Ask.ROTATE:
-            return Outcome.ROTATE
-        case Ask.KEEP:
-            if changed:
-                return Outcome.WRITE
-            return Outcome.TOUCH if touch_due else Outcome.NOTHING
-        case never:
-            assert_never(never)
 
 
 current_session: ContextVar[Session] = ContextVar("chirp_session")

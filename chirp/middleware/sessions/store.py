@@ -11,7 +11,8 @@ from chirp.middleware.protocol import AnyResponse
 from chirp.middleware.sessions.codec import EMPTY_DATA, Codec, Envelope, check_faithful, encode_data
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import CookieReader, CookieWriter, SetCookie
-from chirp.middleware.sessions.session import Ask, Found, Outcome, Session, decide
+from chirp.middleware.sessions.decision import Ask, Found, Outcome, decide
+from chirp.middleware.sessions.session import DEFAULT_USER_KEY, Session
 
 ResponseT = TypeVar("ResponseT", bound=AnyResponse)
 
@@ -64,7 +65,7 @@ class BuiltInStore(ABC):
         self._cookies = CookieWriter(config)
         self._codec = Codec(config)
         self._lifetime = config.lifetime
-        self._user_key = config.user_key
+        self._user_key = config.user_key if config.user_key != DEFAULT_USER_KEY else None
 
     @abstractmethod
     async def open(self, cookie: str | None, https: bool | None) -> Session:
@@ -105,8 +106,9 @@ class BuiltInStore(ABC):
         scope = scope_of(request)
         if scope is not None and "headers" in scope:
             cookie = self.cookie_reader.read(scope["headers"])
-        else:
-            cookie = self.cookie_reader.check(request.cookies.get(self.config.cookie_name))
+            scheme = scope.get("scheme")
+            return await self.open(cookie, None if scheme is None else scheme in HTTPS_SCHEMES)
+        cookie = self.cookie_reader.check(request.cookies.get(self.config.cookie_name))
         return await self.open(cookie, scheme_is_https(request))
 
     async def save(
@@ -139,9 +141,16 @@ class BuiltInStore(ABC):
         session._committed = data = encode_data(session)
         changed = data != session._base
         user_changed = changed and session._lent and self._codec.user_differs(data, session._base)
-        outcome = decide(session, changed=changed, user_changed=user_changed, touch_due=due)
+        outcome = decide(
+            session._found,
+            session._ask,
+            holds_data=data != EMPTY_DATA,
+            changed=changed,
+            user_changed=user_changed,
+            touch_due=due,
+        )
         if changed:
-            check_faithful(session, data)
+            check_faithful(session, data, nested=session._lent)
         return outcome, data, due
 
     def changed_since_commit(self, session: Session) -> bool:
@@ -166,7 +175,7 @@ class BuiltInStore(ABC):
         session._found = Found.LIVE
         session._https = https
         session._lent = False
-        if self._user_key != Session.user_key:
+        if self._user_key is not None:
             session.user_key = self._user_key
         return session
 
@@ -185,7 +194,7 @@ class BuiltInStore(ABC):
         session._presented = presented
         session._https = https
         session.available = found is not Found.UNREACHABLE
-        if self._user_key != Session.user_key:
+        if self._user_key is not None:
             session.user_key = self._user_key
         return session
 
