@@ -82,6 +82,27 @@ async def test_a_batch_has_a_cap_in_items() -> None:
     assert line.items() == [["a", "b"], ["c", "d"], ["e"]]
 
 
+async def test_what_does_not_fit_goes_out_at_once() -> None:
+    """On a flight of its own, so that the server works on one batch while this process does on the other."""
+    line = Line(most_items=2)
+    line.ask("a", "b", "c", "d", "e")
+    await settle()
+    assert line.items() == [["a", "b"], ["c", "d"]]
+    line.sent[1].answer()
+    await settle()
+    assert line.items() == [["a", "b"], ["c", "d"], ["e"]]
+
+
+async def test_what_fits_waits_for_the_batch_under_way() -> None:
+    """Two small batches would cost nearly twice as much as one."""
+    line = Line(most_items=2)
+    line.ask("a")
+    await settle()
+    line.ask("b", "c")
+    await settle()
+    assert line.items() == [["a"]]
+
+
 async def test_a_batch_has_a_cap_in_bytes() -> None:
     """Exactly the cap fits."""
     line = Line(most_bytes=4)

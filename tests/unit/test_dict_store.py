@@ -78,8 +78,10 @@ def test_a_dict_store_is_a_session_store() -> None:
 def test_what_a_dict_store_loads_is_a_session(theirs: DictStore) -> None:
     """With the attributes and functions of one."""
     seen: list[Any] = []
-    visited(theirs, lambda: seen.append((type(get_session()), dict(get_session()), get_session().is_new)))
-    assert seen == [(Session, {"a": 1}, False)]
+    visited(
+        theirs, lambda: seen.append((isinstance(get_session(), Session), dict(get_session()), get_session().is_new))
+    )
+    assert seen == [(True, {"a": 1}, False)]
 
 
 def test_a_changed_session_is_saved_as_a_plain_dict(theirs: DictStore) -> None:

@@ -8,7 +8,7 @@ import anyio.to_thread
 import pytest
 
 from chirp.errors import SessionClosed
-from chirp.middleware.sessions import Session, get_session, regenerate_session, rotate_session
+from chirp.middleware.sessions import Session, get_session, regenerate_session, rotate_session, session_id
 from chirp.middleware.sessions.decision import Ask, Found
 from chirp.middleware.sessions.session import current_session
 
@@ -34,6 +34,22 @@ def test_the_handle_stays_while_the_session_does() -> None:
     """Asking twice gives the same name."""
     session = Session()
     assert session.handle == session.handle
+
+
+@pytest.mark.parametrize("text", ["", "no good", "<b>", "line\n", "ä", "h" * 65])
+def test_a_stored_handle_that_is_none_is_replaced(text: str) -> None:
+    """A handle is shown and logged, and whoever can write to the store could put anything there."""
+    session = Session()
+    session._handle = text
+    assert session_id.is_handle(session.handle)
+    assert session.handle == session.handle
+
+
+def test_a_stored_handle_is_kept() -> None:
+    """It survives every request."""
+    session = Session()
+    session._handle = "Abc_-123"
+    assert session.handle == "Abc_-123"
 
 
 def test_user_id_is_the_value_under_the_user_key() -> None:

@@ -15,6 +15,14 @@ from chirp.middleware.sessions.store import SessionStore, scheme_is_https
 log = logging.getLogger("chirp.sessions")
 
 
+class _Adapted(Session):
+    """The plain dict of a third-party store, and who its user was."""
+
+    __slots__ = ("_loaded_user",)
+
+    _loaded_user: Any
+
+
 class DictStoreAdapter:
     """Wraps a third-party store for `SessionMiddleware`.
 
@@ -44,14 +52,13 @@ class DictStoreAdapter:
         return self._wrap(request, loaded, Found.LIVE if loaded else Found.UNKNOWN)
 
     def _wrap(self, request: Request, loaded: dict[str, Any], found: Found) -> Session:
-        session = Session(loaded)
+        session = _Adapted(loaded)
         session.user_key = self._config.user_key
         session.is_new = not loaded
         session.available = found is not Found.UNREACHABLE
         session._found = found
         session._https = scheme_is_https(request)
         session._presented = request.cookies.get(self._config.cookie_name)
-        session._adapted = True
         session._loaded_user = loaded.get(self._config.user_key)
         return session
 
@@ -60,7 +67,7 @@ class DictStoreAdapter:
 
         Whatever asks for an end or a new id, a change of user included, names the presented id as the one to drop.
         """
-        if not session._adapted:
+        if not isinstance(session, _Adapted):
             return await self._store.save(response, session)
         wants_new_id = session._ask is not Ask.KEEP or session.user_id != session._loaded_user
         if session._found is Found.UNREACHABLE:

@@ -26,6 +26,7 @@ from chirp.errors import StoreUnavailable
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+ON_TIME = 2  # flights at once while none is overdue: the server works on one batch while this process does on the other
 TOGETHER_SECONDS = 0.01  # deadlines this close are met with one timer
 
 log = logging.getLogger("chirp.sessions")
@@ -74,7 +75,7 @@ class Batcher(Generic[Item, Answer]):
         weigh: Callable[[Item], int] | None,
         timeout_seconds: float,
         overdue_seconds: float = 0.1,
-        most_items: int = 256,
+        most_items: int = 64,
         most_bytes: int = 1 << 20,
         most_flights: int = 3,
     ) -> None:
@@ -160,7 +161,7 @@ class Batcher(Generic[Item, Answer]):
             self._on_time += 1
         flight.due = min(self._loop.time() + self._overdue, flight.deadlines[0])
         self._wake_by(flight.due)
-        if self._items:
+        if self._items and self._on_time < ON_TIME:
             self._launch()  # what does not fit need not wait
         return True
 
@@ -225,13 +226,14 @@ class Batcher(Generic[Item, Answer]):
     def _answer(self, flight: _Flight[Item, Answer], answers: Sequence[Answer | Exception]) -> None:
         if len(answers) != len(flight.items):
             raise ValueError(f"{len(answers)} answers to {len(flight.items)} items")
+        any_failed = any(issubclass(kind, Exception) for kind in set(map(type, answers)))
         for future, answer in zip(flight.futures, answers, strict=True):
             if future.done():
                 continue
-            if isinstance(answer, Exception):
+            if any_failed and isinstance(answer, Exception):
                 future.set_exception(answer)
             else:
-                future.set_result(answer)
+                future.set_result(answer)  # type: ignore[arg-type] # no exception, says one of the two tests
 
     def _fail(self, flight: _Flight[Item, Answer], message: str, cause: BaseException | None) -> None:
         for future in flight.futures:

@@ -46,21 +46,18 @@ class CookieReader:
 
     def __init__(self, name: str, value_pattern: str) -> None:
         self._matches = re.compile(value_pattern, re.ASCII).fullmatch
-        # The value is bounded by its own pattern and the delimiters are single characters, so this is linear
-        # in the header's length whatever a client sends.
-        text = rf"(?:^|;)[ \t]*{re.escape(name)}=({value_pattern})(?=[ \t]*(?:;|$))"
-        self._find_all = re.compile(text.encode("ascii")).findall
-        self._prefix = name.encode("ascii") + b"="
+        # From the right, so that the last well-formed one is found; each semicolon is tried once, which keeps it
+        # linear in the header's length whatever a client sends.
+        text = rf"(?s:.*;)?[ \t]*{re.escape(name)}=({value_pattern})(?=[ \t]*(?:;|\Z))"
+        self._find_last = re.compile(text.encode("ascii")).match
 
     def read(self, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """Return the value from ASGI headers (lower-case names), or None when there is none well-formed."""
         found = None
         for name, value in headers:
-            if name == b"cookie" and self._prefix in value:  # HTTP/2 may split the cookies over several headers
-                values = self._find_all(value)
-                if values:
-                    found = values[-1]
-        return None if found is None else found.decode("ascii")
+            if name == b"cookie":  # HTTP/2 may split the cookies over several headers
+                found = self._find_last(value) or found
+        return None if found is None else found[1].decode("ascii")
 
     def check(self, value: str | None) -> str | None:
         """Return a value that others have parsed, or None if it is not well-formed."""

@@ -38,7 +38,6 @@ class Session(dict[str, Any]):
 
     # Slots: attributes of a dict's subclass are otherwise kept in a second dict, slow to make and to look into.
     __slots__ = (
-        "_adapted",
         "_ask",
         "_base",
         "_closed",
@@ -48,7 +47,6 @@ class Session(dict[str, Any]):
         "_https",
         "_key",
         "_lent",
-        "_loaded_user",
         "_presented",
         "_slides",
         "_stored",
@@ -64,7 +62,10 @@ class Session(dict[str, Any]):
 
     def __init__(self, data: Mapping[str, Any] = NO_DATA, /, **more: Any) -> None:
         """Make the session of a first visit, with data as a dict takes it."""
-        dict.__init__(self, data, **more)
+        if data:
+            dict.update(self, data)
+        if more:
+            dict.update(self, more)
         self.id: str | None = None
         self.is_new = True
         self.created_at = 0.0
@@ -85,13 +86,11 @@ class Session(dict[str, Any]):
         self._closed = False  # the response has started
         self._slides = True  # False on responses that shared caches may keep
         self._committed: bytes | None = None  # the encoded data as of the last commit; None before there was one
-        self._adapted = False  # it wraps the plain dict of a third-party store, whose user was:
-        self._loaded_user: Any = None
 
     @property
     def handle(self) -> str:
         """A random public name of this session; it survives rotation, and is safe to show and to log."""
-        if not self._handle:
+        if not session_id.is_handle(self._handle):
             self._handle = session_id.mint_handle()
         return self._handle
 

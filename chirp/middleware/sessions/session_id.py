@@ -10,6 +10,7 @@ import secrets
 
 ID_PATTERN = r"[A-Za-z0-9_-]{43}"
 
+_handle = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII).fullmatch
 _well_formed = re.compile(ID_PATTERN, re.ASCII).fullmatch
 
 
@@ -21,6 +22,11 @@ def mint() -> str:
 def mint_handle() -> str:
     """Return a new public name of a session: 96 random bits as 16 URL-safe characters."""
     return secrets.token_urlsafe(12)
+
+
+def is_handle(text: str) -> bool:
+    """Tell whether `text` could be a handle; anything else might not be safe to show and to log."""
+    return _handle(text) is not None
 
 
 def is_well_formed(text: str) -> bool:
