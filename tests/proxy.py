@@ -15,6 +15,8 @@ class Wire:
         open: replies pass while it is set; requests always do.
         sent: every byte the client has sent.
         cut: the next reply is thrown away and the connection closed.
+        round_trips: how often the client has sent something after it had its reply; what it sends before that is
+            pipelined, and costs none of its own.
     """
 
     def __init__(self) -> None:
@@ -22,6 +24,16 @@ class Wire:
         self.open.set()
         self.sent = b""
         self.cut = False
+        self.round_trips = 0
+        self._answered = True
+
+    def request(self, data: bytes) -> None:
+        self.sent += data
+        self.round_trips += self._answered
+        self._answered = False
+
+    def reply(self) -> None:
+        self._answered = True
 
 
 class Proxy:
@@ -55,6 +67,11 @@ class Proxy:
         async with asyncio.timeout(seconds), self._requested:
             await self._requested.wait_for(fulfilled)
 
+    @property
+    def round_trips(self) -> int:
+        """Those of all connections ever made."""
+        return sum(wire.round_trips for wire in self.wires)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -81,7 +98,7 @@ class Proxy:
 
     async def _request(self, wire: Wire, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
         while data := await reader.read(CHUNK_BYTES):
-            wire.sent += data
+            wire.request(data)
             if self.lose_reply_to is not None and self.lose_reply_to in data:
                 self.lose_reply_to = None
                 wire.cut = True
@@ -96,6 +113,7 @@ class Proxy:
                 await wire.open.wait()
                 if wire.cut:
                     break
+                wire.reply()
                 await self._deliver(data, writer)
         writer.close()
 
