@@ -5,7 +5,19 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-PACKAGES = ("chirp-sessions", "redis", "hiredis", "starlette", "itsdangerous", "msgspec")
+PACKAGES = (
+    "chirp-sessions",
+    "redis",
+    "hiredis",
+    "starlette",
+    "itsdangerous",
+    "msgspec",
+    "starsessions",
+    "litestar",
+    "uvicorn",
+    "httptools",
+    "uvloop",
+)
 
 
 def versions(server: str) -> dict[str, str | None]:

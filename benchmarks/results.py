@@ -8,37 +8,28 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rounds import Measurement, Settings
-from benchmarks.scenarios.scenario import Ratio, Scenario
-from benchmarks.sessions import ACTIONS, PAYLOAD_BYTES
+from benchmarks.rounds import Measurement
+from benchmarks.scenario import Case, Plan, Ratio, Scenario
+from benchmarks.sessions import ACTIONS
 
 FIGURES = ("cpu_us", "wall_us", "p50_us", "p99_us", "operations_per_second")
 ROW_DEPTH = 4  # what lies deeper in the file stands on one line
 
 
-def settings_of(settings: Settings) -> dict[str, Any]:
-    return {
-        "rounds": settings.rounds,
-        "warm_up_rounds": 1,
-        "tasks": list(settings.tasks),
-        "operations": settings.operations,
-        "payload_bytes": PAYLOAD_BYTES,
-        "actions": ACTIONS,
-    }
-
-
-def scenario_of(scenario: Scenario, measurements: Sequence[Measurement]) -> dict[str, Any]:
+def scenario_of(scenario: Scenario, plan: Plan, measurements: Sequence[Measurement]) -> dict[str, Any]:
     """Return a scenario's part of the results: contenders, every measurement, medians of the rounds, ratios."""
     return {
         "description": scenario.description,
+        "varies": scenario.varies,
+        "operations": plan.operations,
         "contenders": {
             kind.name: {"description": kind.description, "most_operations": kind.most_operations}
             for kind in scenario.contenders
         },
         "rounds": [_raw(measurement) for measurement in measurements],
-        "medians": list(_medians(scenario, measurements)),
+        "medians": list(_medians(scenario, plan, measurements)),
         "ratios": [
-            {"name": ratio.name, "meaning": ratio.meaning, "values": list(_values(ratio, measurements))}
+            {"name": ratio.name, "meaning": ratio.meaning, "values": list(_values(ratio, plan, measurements))}
             for ratio in scenario.ratios
         ],
     }
@@ -47,62 +38,63 @@ def scenario_of(scenario: Scenario, measurements: Sequence[Measurement]) -> dict
 def _raw(measurement: Measurement) -> dict[str, Any]:
     return {
         "round": measurement.round,
-        "tasks": measurement.tasks,
+        **asdict(measurement.case),
         "contender": measurement.contender,
         "connections": asdict(measurement.connections),
         **{
-            action: {"operations": figures.operations, **{name: _short(getattr(figures, name)) for name in FIGURES}}
+            action: {"operations": figures.operations, **{name: short(getattr(figures, name)) for name in FIGURES}}
             for action, figures in measurement.figures.items()
         },
     }
 
 
-def _medians(scenario: Scenario, measurements: Sequence[Measurement]) -> Iterator[dict[str, Any]]:
-    groups: dict[tuple[int, str], list[Measurement]] = defaultdict(list)
+def _medians(scenario: Scenario, plan: Plan, measurements: Sequence[Measurement]) -> Iterator[dict[str, Any]]:
+    groups: dict[tuple[Case, str], list[Measurement]] = defaultdict(list)
     for measurement in measurements:
-        groups[measurement.tasks, measurement.contender].append(measurement)
+        groups[measurement.case, measurement.contender].append(measurement)
     for action in ACTIONS:
-        for tasks in sorted({tasks for tasks, _ in groups}):
+        for case in plan.cases:
             for kind in scenario.contenders:
-                group = groups[tasks, kind.name]
+                group = groups[case, kind.name]
                 yield {
                     "action": action,
-                    "tasks": tasks,
+                    **asdict(case),
                     "contender": kind.name,
                     **{name: _median(getattr(one.figures[action], name) for one in group) for name in FIGURES},
                     "most_connections": max(one.connections.most for one in group),
                 }
 
 
-def _values(ratio: Ratio, measurements: Sequence[Measurement]) -> Iterator[dict[str, Any]]:
-    """Give the ratio for each action and number of tasks: the median of its values in the rounds, and their range."""
-    numbers = sorted({one.round for one in measurements})
+def _values(ratio: Ratio, plan: Plan, measurements: Sequence[Measurement]) -> Iterator[dict[str, Any]]:
+    """Give the ratio for each action and case: the median of its values in the rounds, and their range."""
+    turns: dict[tuple[int, Case], list[Measurement]] = defaultdict(list)
+    for measurement in measurements:
+        turns[measurement.round, measurement.case].append(measurement)
     for action in ACTIONS:
-        for tasks in sorted({one.tasks for one in measurements}):
-            turns = (
-                {
-                    one.contender: one.figures[action]
-                    for one in measurements
-                    if (one.round, one.tasks) == (number, tasks)
-                }
-                for number in numbers
+        for case in plan.cases:
+            found = (
+                ratio.of({one.contender: one.figures[action] for one in turns[number, case]})
+                for number in range(1, plan.rounds + 1)
             )
-            values = [value for turn in turns if (value := ratio.of(turn)) is not None]
-            yield {
-                "action": action,
-                "tasks": tasks,
-                "rounds": len(values),
-                "median": _median(values) if values else None,
-                "least": _short(min(values)) if values else None,
-                "most": _short(max(values)) if values else None,
-            }
+            values = [value for value in found if value is not None]
+            yield {"action": action, **asdict(case), **summary(values)}
+
+
+def summary(values: Sequence[float]) -> dict[str, Any]:
+    """Return the median of what the rounds gave, and their range."""
+    return {
+        "rounds": len(values),
+        "median": _median(values) if values else None,
+        "least": short(min(values)) if values else None,
+        "most": short(max(values)) if values else None,
+    }
 
 
 def _median(values: Iterable[float]) -> float:
-    return _short(statistics.median(values))
+    return short(statistics.median(values))
 
 
-def _short(value: float) -> float:
+def short(value: float) -> float:
     """Cut what no clock can tell: five significant digits stay."""
     return float(f"{value:.5g}")
 

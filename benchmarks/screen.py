@@ -1,14 +1,13 @@
 """What a person at the terminal sees: progress while it runs, tables afterwards."""
 
 import sys
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 100)
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 errors = Console(highlight=False, stderr=True)
 
 
@@ -25,57 +24,26 @@ def progress() -> Progress:
     )
 
 
-def show(results: dict[str, Any]) -> None:
-    """Print one table of figures and one of ratios for each scenario."""
+def head(results: dict[str, Any]) -> None:
+    """Print what the figures depend on, in one line."""
     versions, machine, settings = results["versions"], results["machine"], results["settings"]
-    console.print(
-        f"{versions['server']}, {versions['python']}, redis-py {versions['redis']}, hiredis {versions['hiredis']}, "
-        f"{machine['cores']} cores; medians of {settings['rounds']} rounds, {settings['payload_bytes']}-byte sessions"
-    )
-    for name, scenario in results["scenarios"].items():
-        console.print(f"\n[bold]{name}[/]: {scenario['description']}")
-        console.print(_figures(scenario["medians"]))
-        console.print(_ratios(scenario["ratios"], settings["tasks"]))
+    parts = [versions["server"], versions["python"], f"redis-py {versions['redis']}", f"hiredis {versions['hiredis']}"]
+    parts.append(f"{machine['cores']} cores")
+    if rounds := settings.get("rounds"):
+        parts.append(f"medians of {rounds} rounds")
+    console.print(", ".join(parts), markup=False)
 
 
-def _figures(medians: Iterable[dict[str, Any]]) -> Table:
-    table = _table("action", "tasks", "contender", "CPU µs", "p50 µs", "p99 µs", "per second", "connections")
-    before = None
-    for row in medians:
-        group = (row["action"], row["tasks"])
-        if before not in (None, group):
-            table.add_section()
-        labels = ("", "") if group == before else (row["action"], str(row["tasks"]))
-        before = group
-        table.add_row(
-            *labels,
-            row["contender"],
-            *(_number(row[figure]) for figure in ("cpu_us", "p50_us", "p99_us", "operations_per_second")),
-            str(row["most_connections"]),
-        )
-    return table
+def table(*columns: str, text: int = 1) -> Table:
+    """Return an empty table whose first `text` columns hold words; the others hold numbers."""
+    made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="left" if index < text else "right", no_wrap=True)
+    return made
 
 
-def _ratios(ratios: Iterable[dict[str, Any]], tasks: Sequence[int]) -> Table:
-    table = _table("ratio", "action", *(f"{count} tasks" for count in tasks))
-    for ratio in ratios:
-        by_action: dict[str, list[str]] = {}
-        for value in ratio["values"]:
-            by_action.setdefault(value["action"], []).append(_number(value["median"]))
-        for action, cells in by_action.items():
-            table.add_row(ratio["name"], action, *cells)
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for column in columns:
-        text = column in ("action", "contender", "ratio")
-        table.add_column(column, justify="left" if text else "right", no_wrap=True)
-    return table
-
-
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Write three significant digits, and all of those before the point; `-` for None."""
     if value is None:
         return "-"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

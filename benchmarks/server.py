@@ -1,4 +1,4 @@
-"""The server of the run: asked for its version and its connections, and left without the benchmark's keys."""
+"""The servers of a run: asked for their version and connections, and left without the benchmark's keys."""
 
 import asyncio
 import contextlib
@@ -28,17 +28,20 @@ class Connections:
 
 
 class Watcher:
-    """Watches the server through a connection of its own, which it does not count.
+    """Watches servers through a connection of its own to each, which it does not count.
 
     Entered before there are contenders: whatever is connected then is none of theirs. Nobody else may come or go.
+
+    Args:
+        redis_urls: of one server, or of all nodes of a cluster; what is counted is their sum.
 
     Raises:
         ConfigurationError: not a URL that redis-py knows.
     """
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, *redis_urls: str) -> None:
         try:
-            self._client = Redis.from_url(redis_url)
+            self._clients = [Redis.from_url(url) for url in redis_urls]
         except ValueError:  # its words may repeat the password
             raise ConfigurationError("--redis: must be a URL such as redis://localhost:6379/0") from None
         self._others = 0
@@ -48,15 +51,16 @@ class Watcher:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()
 
     async def version(self) -> str:
-        """Return name and version, as the server states them."""
-        return name_and_version(await self._client.info("server"))
+        """Return name and version, as the first server states them."""
+        return name_and_version(await self._clients[0].info("server"))
 
     async def opened(self) -> int:
-        """Return how many connections the server has had since it started."""
-        return int((await self._client.info("stats"))["total_connections_received"])
+        """Return how many connections the servers have had since they started."""
+        return await self._sum("stats", "total_connections_received")
 
     @contextlib.asynccontextmanager
     async def sampling(self) -> AsyncIterator[Connections]:
@@ -79,8 +83,14 @@ class Watcher:
 
     async def delete_keys(self, key_prefix: str) -> None:
         """Delete every key that starts with the prefix."""
-        async for key in self._client.scan_iter(match=f"{key_prefix}*", count=1000):
-            await self._client.delete(key)
+        for client in self._clients:
+            async with client.pipeline(transaction=False) as commands:
+                async for key in client.scan_iter(match=f"{key_prefix}*", count=1000):
+                    commands.delete(key)
+                await commands.execute()
 
     async def _connected(self) -> int:
-        return int((await self._client.info("clients"))["connected_clients"])
+        return await self._sum("clients", "connected_clients")
+
+    async def _sum(self, section: str, fact: str) -> int:
+        return sum([int((await client.info(section))[fact]) for client in self._clients])

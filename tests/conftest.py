@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import cluster
 import pytest
 import servers
 from hypothesis import settings
@@ -92,6 +93,13 @@ async def redis_client(redis_url: str) -> AsyncIterator[AsyncRedis]:
     """A client that answers with raw bytes, for looking at what a store has stored."""
     async with AsyncRedis.from_url(redis_url) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[cluster.RunningCluster]:
+    """Three primaries, always processes of this machine. Slots may be moved; use keys that no other test has."""
+    with cluster.running(3) as started:
+        yield started
 
 
 @pytest.fixture

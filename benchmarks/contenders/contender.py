@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from benchmarks.sessions import first_session, session_after
+from benchmarks.sessions import PAYLOAD_BYTES, session_after
 
 SECRET = "of-the-benchmark-and-32-characters-long"
 
@@ -19,6 +19,7 @@ class Contender(ABC):
     Args:
         redis_url: the server of the run.
         key_prefix: what every key has to start with, so that it is deleted afterwards.
+        payload_bytes: size of each session as compact JSON.
 
     Attributes:
         name: in the results.
@@ -30,13 +31,18 @@ class Contender(ABC):
     description: ClassVar[str]
     most_operations: ClassVar[int | None] = None
 
-    def __init__(self, redis_url: str, key_prefix: str) -> None:
+    def __init__(self, redis_url: str, key_prefix: str, payload_bytes: int = PAYLOAD_BYTES) -> None:
         self.redis_url = redis_url
         self.key_prefix = key_prefix
+        self.payload_bytes = payload_bytes
+
+    def session(self, task: int, changes: int = 0) -> dict[str, Any]:
+        """Return what the task's session has to hold after that many changes."""
+        return session_after(task, changes, self.payload_bytes)
 
     @abstractmethod
     async def begin(self, sessions: int) -> None:
-        """Store that many sessions anew, each as `first_session` has it."""
+        """Store that many sessions anew, each as `session(task)` has it."""
 
     @abstractmethod
     async def read(self, task: int) -> object:
@@ -75,7 +81,7 @@ async def check_work(contender: Contender, tasks: Iterable[int]) -> None:
         WrongSessionError: it did something else.
     """
     for task in tasks:
-        before, after = first_session(task), session_after(task, 1)
+        before, after = contender.session(task), contender.session(task, 1)
         expect(contender, "the session as begun", await contender.show(task), before)
         expect(contender, "read", await contender.read(task), contender.seen(before))
         expect(contender, "change", await contender.change(task), contender.seen(after))

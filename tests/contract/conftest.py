@@ -28,6 +28,10 @@ async def _made(kind: str, clock: ManualClock, request: pytest.FixtureRequest) -
         if kind == "redis":
             url, prefix = request.getfixturevalue("redis_url"), request.getfixturevalue("key_prefix")
             store = RedisSessionStore(config, url, prefix, clock=clock)
+        elif kind == "redis cluster":
+            running = request.getfixturevalue("redis_cluster")
+            prefix = request.getfixturevalue("key_prefix")
+            store = RedisSessionStore(config, key_prefix=prefix, client=running.client, clock=clock)
         elif kind == "memory":
             store = MemorySessionStore(config, clock=clock)
         else:
@@ -40,14 +44,14 @@ async def _made(kind: str, clock: ManualClock, request: pytest.FixtureRequest) -
         await store.aclose()
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", "redis", "redis cluster"])
 async def make_server_store(clock: ManualClock, request: pytest.FixtureRequest) -> AsyncIterator[MakeStore]:
     """Makes stores that keep documents on a server: `make(**settings)`."""
     async for make in _made(request.param, clock, request):
         yield make
 
 
-@pytest.fixture(params=["memory", "redis", "cookie"])
+@pytest.fixture(params=["memory", "redis", "redis cluster", "cookie"])
 async def make_store(clock: ManualClock, request: pytest.FixtureRequest) -> AsyncIterator[MakeStore]:
     """Makes stores of every kind: `make(**settings)`."""
     async for make in _made(request.param, clock, request):

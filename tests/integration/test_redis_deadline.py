@@ -126,6 +126,33 @@ async def test_a_batch_that_hangs_does_not_hold_up_the_next_loads(make_store: Ma
         await store.aclose()
 
 
+async def test_a_frozen_connection_delays_only_the_batch_that_is_on_it(
+    make_store: MakeStore, server: OwnServer
+) -> None:
+    """Of three hundred loads all are answered but those in the one batch; they too, once the connection goes on."""
+    async with proxied(server.url) as proxy:
+        store = make_store(proxy.url, timeout_seconds=10)
+        cookies = await asyncio.gather(*(put(store, number=number) for number in range(300)))
+        await asyncio.gather(*(read(store, cookie) for cookie in cookies))
+        frozen = proxy.wires[0]
+        frozen.sent = b""
+        frozen.open.clear()
+        loads = [asyncio.create_task(read(store, cookie)) for cookie in cookies]
+        async with asyncio.timeout(5):
+            while True:
+                waiting = {number for number, load in enumerate(loads) if not load.done()}
+                on_it = {
+                    number for number, cookie in enumerate(cookies) if store.key_for(cookie).encode() in frozen.sent
+                }
+                if on_it and waiting == on_it:
+                    break
+                await asyncio.sleep(0.005)
+        assert len(on_it) <= 64
+        frozen.open.set()
+        assert await asyncio.gather(*loads) == [{"number": number} for number in range(300)]
+        await store.aclose()
+
+
 async def test_a_load_that_hangs_does_not_hold_up_changes(make_store: MakeStore, server: OwnServer) -> None:
     """Changes, creates and ends go their own way while a load hangs."""
     async with proxied(server.url) as proxy:

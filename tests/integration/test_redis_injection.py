@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import redis
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
-from redis.asyncio.cluster import RedisCluster
 from servers import OwnServer
 from visits import CONFIG, MakeStore, commit, put, read, visit
 
@@ -167,7 +166,6 @@ WRONG: dict[str, Callable[[], dict[str, Any]]] = {
     "a class": lambda: {"client": Redis},
     "an object": lambda: {"client": object()},
     "a URL as client": lambda: {"client": "redis://localhost"},
-    "a cluster": lambda: {"client": RedisCluster(host="localhost")},
     "a pool as client": lambda: {"client": ConnectionPool()},
     "a client as pool": lambda: {"pool": Redis()},
     "a synchronous pool": lambda: {"pool": redis.ConnectionPool()},

@@ -154,6 +154,22 @@ def test_a_forked_worker_has_connections_of_its_own(store: RedisSessionStore, co
         assert connections() == 1
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+async def test_a_worker_forked_inside_a_running_loop_has_connections_of_its_own(store: RedisSessionStore) -> None:
+    """In the child the parent's loop still seems to run; nothing is asked of it there, nor of its connection."""
+    cookie = await put(store, parent=1)
+    child = os.fork()
+    if child == 0:
+        try:
+            asyncio.run(asyncio.wait_for(put(store, cookie, child=2), 5))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)  # noqa: ASYNC222 - the child must not need the parent's loop
+    assert await read(store, cookie) == {"parent": 1, "child": 2}
+    await store.aclose()
+
+
 def run_without_shutdown(work: Awaitable[object]) -> None:
     """Run in a loop that is closed without the shutdown of its generators, as careless programs do."""
     loop = asyncio.new_event_loop()

@@ -88,7 +88,7 @@ def run_pytest(project: Path, *args: str, **environ: str) -> subprocess.Complete
     """Run this suite's conftest in a project that has one integration test."""
     integration = project / "tests" / "integration"
     integration.mkdir(parents=True)
-    for name in ("conftest.py", "servers.py"):
+    for name in ("conftest.py", "servers.py", "cluster.py"):
         shutil.copy(TESTS / name, project / "tests")
     shutil.copy(TESTS.parent / "pyproject.toml", project)
     (integration / "test_one.py").write_text(ONE_TEST)

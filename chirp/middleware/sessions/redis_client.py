@@ -1,15 +1,13 @@
-"""Connections to Redis: one pool per event loop, who owns it, and one exchange of commands for raw replies.
+"""Connections to Redis: the pool of an event loop, who owns it, and one exchange of commands for raw replies.
 
-The only module, with `redis_store`, that knows redis-py. Deadlines and retries are not its business: whoever calls
+The only module, with `redis_cluster`, that knows redis-py. Deadlines and retries are not its business: whoever calls
 `exchange` cancels it, and is told whether anything was sent.
 """
 
 import asyncio
-import contextlib
-import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
@@ -38,7 +36,6 @@ __all__ = [
     "NoScriptError",
     "NotSent",
     "OutOfMemoryError",
-    "PerLoop",
     "ResponseError",
     "SentInVain",
     "source_of",
@@ -47,7 +44,6 @@ __all__ = [
 BUSY_POOL_SECONDS = 0.005
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
-State = TypeVar("State")
 
 
 class NotSent(Exception):
@@ -60,15 +56,15 @@ class SentInVain(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an event loop's pool comes from.
+    """Where an event loop's pool, or its client of a cluster, comes from.
 
     Attributes:
-        make: returns the pool for the running event loop.
+        make: returns it for the running event loop.
         owned: whether the store closes it.
         injected: one object for one loop, so that a second loop must be refused.
     """
 
-    make: Callable[[], ConnectionPool]
+    make: Callable[[], ConnectionPool | RedisCluster]
     owned: bool
     injected: bool
 
@@ -91,17 +87,17 @@ def source_of(redis_url: str | None, client: Any, pool: Any, *, max_connections:
             raise ConfigurationError(f"pool is a {_kind(pool)}: must be a redis.asyncio.ConnectionPool")
         return Source(lambda: pool, owned=False, injected=True)
     if isinstance(client, type) or not callable(client):
-        own = _pool_of(client)
+        own = _way_of(client)
         return Source(lambda: own, owned=False, injected=True)
-    return Source(lambda: _pool_of(client()), owned=True, injected=False)
+    return Source(lambda: _way_of(client()), owned=True, injected=False)
 
 
-def _pool_of(client: Any) -> ConnectionPool:
+def _way_of(client: Any) -> ConnectionPool | RedisCluster:
     if isinstance(client, RedisCluster):
-        raise ConfigurationError("client is a RedisCluster: clusters are not supported yet; use one Redis node")
+        return client
     if not isinstance(client, Redis):
         raise ConfigurationError(
-            f"client is a {_kind(client)}: must be a redis.asyncio.Redis, or a function that returns one"
+            f"client is a {_kind(client)}: must be a redis.asyncio.Redis or RedisCluster, or a function that makes one"
         )
     found: ConnectionPool = client.connection_pool
     return found
@@ -138,70 +134,21 @@ def _pool_maker(url: str, max_connections: int) -> Callable[[], ConnectionPool]:
     return make
 
 
-class PerLoop(Generic[State]):
-    """One state per event loop, made when first needed there and closed when the loop shuts down.
-
-    A weak dictionary would not do: connections hold their loop. An async generator that is started in the loop is
-    closed by the loop's own shutdown (`loop.shutdown_asyncgens`, part of `asyncio.run`), and its `finally` cleans up.
-    """
-
-    def __init__(self, make: Callable[[], State], close: Callable[[State], Awaitable[None]]) -> None:
-        self._make = make
-        self._close = close
-        self._entries: dict[asyncio.AbstractEventLoop, tuple[State, AsyncGenerator[None, None]]] = {}
-        self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def get(self) -> State:
-        """Return the running loop's state."""
-        loop = asyncio.get_running_loop()
-        entry = self._entries.get(loop)
-        if entry is None:
-            entry = self._start(loop)
-        return entry[0]
-
-    async def aclose(self) -> None:
-        """Close the running loop's state, if there is one."""
-        entry = self._entries.get(asyncio.get_running_loop())
-        if entry is not None:
-            await entry[1].aclose()
-
-    def _start(self, loop: asyncio.AbstractEventLoop) -> tuple[State, AsyncGenerator[None, None]]:
-        state = self._make()
-        closer = self._until_closed(loop, state)
-        with contextlib.suppress(StopIteration):
-            closer.__anext__().send(None)  # runs to its yield, which registers it with the loop
-        with self._lock:
-            # Loops that were closed without shutting down their generators leave their entry behind.
-            self._entries = {known: entry for known, entry in self._entries.items() if not known.is_closed()}
-            self._entries[loop] = state, closer
-        return self._entries[loop]
-
-    async def _until_closed(self, loop: asyncio.AbstractEventLoop, state: State) -> AsyncGenerator[None, None]:
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._entries.pop(loop, None)
-            await self._close(state)
-
-
 class Link:
-    """An event loop's way to Redis.
+    """An event loop's way to one Redis node.
 
     Own connections are held between exchanges, which saves the pool's bookkeeping; those of an injected pool go back
     every time, since others share them.
 
     Args:
-        source: where the pool comes from.
+        pool: where connections come from.
         max_connections: used at once; what exceeds that waits.
+        owned: whether nobody else uses the pool, and `aclose()` closes it.
     """
 
-    def __init__(self, source: Source, max_connections: int) -> None:
-        self._pool = source.make()
-        self._owned = source.owned
+    def __init__(self, pool: ConnectionPool, max_connections: int, *, owned: bool) -> None:
+        self._pool = pool
+        self._owned = owned
         self._places = asyncio.Semaphore(min(max_connections, self._pool.max_connections))
         self._held: list[AbstractConnection] = []
         self._closed = False

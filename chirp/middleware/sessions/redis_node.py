@@ -1,4 +1,4 @@
-"""One Redis or Valkey node: what requests ask of it, batched into few round trips.
+"""One Redis or Valkey node, alone or in a cluster: what requests ask of it, batched into few round trips.
 
 Three lanes, since a round trip is of one kind: reads (one `MGET`), swaps (one script call), and operations (pipelined
 `SET`, `GET`, `DEL` and scripts). Each lane is a batcher; they share the connections of one link.
@@ -33,6 +33,9 @@ class RedisNode:
         reads: takes keys; gives the value, or None where there is none (or none that is a string).
         swaps: takes writes.
         operations: takes the steps of one request, in order, and gives a reply for each.
+        read: asks `reads`; what a `Cluster` has as well.
+        swap: asks `swaps`.
+        run: asks `operations`.
     """
 
     def __init__(self, link: Link, codec: Codec, lifetime: Lifetime, timeout_seconds: float) -> None:
@@ -46,11 +49,14 @@ class RedisNode:
         self.operations: Batcher[Operation, list[Reply]] = Batcher(
             self._send_operations, weigh=_weigh_operation, timeout_seconds=timeout_seconds
         )
+        self.read = self.reads.ask  # attributes, since a method would be one more call for every request
+        self.swap = self.swaps.ask
+        self.run = self.operations.ask
 
     async def aclose(self) -> None:
         await self._link.aclose()
 
-    async def _send_reads(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+    async def _send_reads(self, keys: Sequence[str]) -> Sequence[bytes | Exception | None]:
         (values,) = await self._exchange([("MGET", *keys)], when_lost="repeat")
         if isinstance(values, ResponseError):
             raise unavailable(values)
@@ -146,6 +152,44 @@ class RedisNode:
         raise AssertionError("unreachable: the second attempt returns or raises")
 
 
+class ClusterNode(RedisNode):
+    """A cluster's primary, sent a command for each key: keys in one command would have to share a slot.
+
+    Errors that redirect (`MOVED`, `ASK`) are the cause of the `StoreUnavailable` that the waiter of that key gets.
+
+    Args:
+        link: its connections.
+        codec: as in `RedisNode`.
+        lifetime: as in `RedisNode`.
+        timeout_seconds: as in `RedisNode`.
+        asking: every command follows an `ASKING`, for a slot that is on its way to this node.
+    """
+
+    def __init__(self, link: Link, codec: Codec, lifetime: Lifetime, timeout_seconds: float, *, asking: bool) -> None:
+        super().__init__(link, codec, lifetime, timeout_seconds)
+        self._asking = asking
+
+    async def _send_reads(self, keys: Sequence[str]) -> Sequence[bytes | Exception | None]:
+        return [_value(reply) for reply in await self._exchange([("GET", key) for key in keys], when_lost="repeat")]
+
+    async def _run_swaps(self, swaps: Sequence[Swap]) -> list[Any]:
+        replies = await self._exchange([_swap_command(swap, cached=True) for swap in swaps], when_lost="fail")
+        unknown = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:
+            commands = [_swap_command(swaps[index], cached=False) for index in unknown]
+            for index, reply in zip(unknown, await self._exchange(commands, when_lost="fail"), strict=True):
+                replies[index] = reply
+        return [reply[0] if isinstance(reply, list) else reply for reply in replies]
+
+    async def _exchange(
+        self, commands: Sequence[Command], *, when_lost: Literal["repeat", "fail", "tell"]
+    ) -> list[Any]:
+        if not self._asking:
+            return await super()._exchange(commands, when_lost=when_lost)
+        pairs: list[Command] = [each for command in commands for each in (("ASKING",), command)]
+        return (await super()._exchange(pairs, when_lost=when_lost))[1::2]
+
+
 def unavailable(cause: BaseException | None) -> StoreUnavailable:
     """Return the error for a refusal or a failed connection.
 
@@ -163,6 +207,17 @@ def _answer(swap: Swap, raw: Any) -> Written | StoreUnavailable:
         return Written(True, swap.document)
     reply = redis_steps.plain(raw)
     return unavailable(reply) if isinstance(reply, ResponseError) else written(swap, reply)
+
+
+def _value(reply: Any) -> bytes | StoreUnavailable | None:
+    if isinstance(reply, ResponseError):
+        return None if redis_steps.plain(reply) is False else unavailable(reply)
+    value: bytes | None = reply
+    return value
+
+
+def _swap_command(swap: Swap, *, cached: bool) -> Command:
+    return redis_steps.call(SWAP, [swap.key], redis_steps.swap_arguments(swap), cached=cached)
 
 
 def _weigh_write(write: Write) -> int:

@@ -1,7 +1,7 @@
 """Steps as Redis commands, and their replies read back. Pure functions; connections are `redis_client`'s business.
 
 An operation is the steps of one request, in order. Several steps travel in one `MULTI`, so they are atomic on one
-node; what is correct does not depend on it.
+node; what is correct does not depend on it, and on a cluster each step is an operation of its own.
 """
 
 from collections.abc import Sequence

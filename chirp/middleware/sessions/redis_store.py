@@ -1,4 +1,4 @@
-"""Sessions on one Redis or Valkey node: what requests ask for, batched into few round trips."""
+"""Sessions on a Redis or Valkey node or cluster: what requests ask for, batched into few round trips."""
 
 import asyncio
 import contextlib
@@ -11,16 +11,19 @@ from msgspec.structs import replace
 
 from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.per_loop import PerLoop
 from chirp.middleware.sessions.server_side import ServerSideStore
 from chirp.middleware.sessions.steps import Create, Delete, End, Reply, Step, Swap, Write, Written
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool, Redis
+    from redis.asyncio.cluster import RedisCluster
 
+    from chirp.middleware.sessions.redis_cluster import Cluster
     from chirp.middleware.sessions.redis_node import RedisNode
 
 try:
-    from chirp.middleware.sessions import redis_client, redis_node
+    from chirp.middleware.sessions import redis_client, redis_cluster
 except ImportError as missing:  # the package redis is an extra; without it the store says so when it is made
     _missing: ImportError | None = missing
 else:
@@ -36,11 +39,13 @@ class RedisSessionStore(ServerSideStore):
         config: the settings.
         redis_url: redis://, rediss:// or unix://; the store makes and closes its own pool.
         key_prefix: what every key starts with.
-        client: a `redis.asyncio.Redis`, never closed here and good for one event loop; or a function without
-            arguments that returns one, called once per event loop, whose clients the store closes.
+        client: a `redis.asyncio.Redis` or `redis.asyncio.cluster.RedisCluster`, never closed here and good for one
+            event loop; or a function without arguments that returns one, called once per event loop, whose clients
+            the store closes. Of a `RedisCluster` the store takes the settings and where to ask for the topology; it
+            makes and closes connections of its own to the primaries.
         pool: a `redis.asyncio.ConnectionPool`, never closed here and good for one event loop. It may be shared.
         timeout_seconds: deadline of one step (a load, a save), from asking to the answer, retry included.
-        max_connections: used at once, per event loop.
+        max_connections: used at once, per event loop, to each node.
         clock: returns Unix seconds; give your own to move time in tests.
 
     Raises:
@@ -54,7 +59,7 @@ class RedisSessionStore(ServerSideStore):
         redis_url: str | None = None,
         key_prefix: str = "chirp:session:",
         *,
-        client: "Redis | Callable[[], Redis] | None" = None,
+        client: "Redis | RedisCluster | Callable[[], Redis | RedisCluster] | None" = None,
         pool: "ConnectionPool | None" = None,
         timeout_seconds: float = 2.0,
         max_connections: int = 8,
@@ -68,7 +73,7 @@ class RedisSessionStore(ServerSideStore):
         super().__init__(config, key_prefix, clock=clock)
         self._timeout_seconds = timeout_seconds
         self._source = redis_client.source_of(redis_url, client, pool, max_connections=max_connections)
-        self._nodes = redis_client.PerLoop(self._make_node, lambda node: node.aclose())
+        self._nodes = PerLoop(self._make_nodes, lambda nodes: nodes.aclose())
         self._max_connections = max_connections
         self._bound_to: weakref.ref[asyncio.AbstractEventLoop] | None = None
 
@@ -78,7 +83,7 @@ class RedisSessionStore(ServerSideStore):
     async def aclose(self) -> None:
         await self._nodes.aclose()
 
-    def _make_node(self) -> "RedisNode":
+    def _make_nodes(self) -> "RedisNode | Cluster":
         loop = asyncio.get_running_loop()
         if self._source.injected:
             if self._bound_to is not None and self._bound_to() is not loop:
@@ -87,18 +92,23 @@ class RedisSessionStore(ServerSideStore):
                     "pass client= a function that makes one for each loop, or pass redis_url"
                 )
             self._bound_to = weakref.ref(loop)
-        link = redis_client.Link(self._source, self._max_connections)
-        return redis_node.RedisNode(link, self._codec, self._lifetime, self._timeout_seconds)
+        return redis_cluster.nodes_of(
+            self._source,
+            self._codec,
+            self._lifetime,
+            timeout_seconds=self._timeout_seconds,
+            max_connections=self._max_connections,
+        )
 
     def _read(self, key: str) -> Awaitable[bytes | None]:
-        return self._nodes.get().reads.ask(key)
+        return self._nodes.get().read(key)
 
     def _write(self, write: Write) -> Awaitable[Written]:
-        return self._nodes.get().swaps.ask(write)
+        return self._nodes.get().swap(write)
 
     async def _run(self, steps: Sequence[Step]) -> list[Reply]:
         try:
-            return await self._nodes.get().operations.ask(steps)
+            return await self._nodes.get().run(steps)
         except StoreUnavailable as error:
             await self._clean_up(steps, error.__cause__)
             raise
@@ -113,7 +123,7 @@ class RedisSessionStore(ServerSideStore):
             undo += [replace(step, grace_ms=0) for step in steps if isinstance(step, End) and step.grace_ms]
         for step in undo:
             with contextlib.suppress(StoreUnavailable):
-                await self._nodes.get().operations.ask([step])
+                await self._nodes.get().run([step])
 
 
 def _check(key_prefix: str, timeout_seconds: float, max_connections: int) -> None:

@@ -62,10 +62,7 @@ class ServerSideStore(ServerSideOutcomes):
             return self._open_other(value, key, cookie, https)
         if self._lifetime.is_expired(envelope.created_at, envelope.last_seen_at, self.clock()):
             return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
-        session = self._resume(value, envelope, https)
-        session.id = session._presented = cookie
-        session._key = key
-        return session
+        return self._resume(value, envelope, https, cookie, key)
 
     def _open_other(self, value: bytes, key: str, cookie: str, https: bool | None) -> Session:
         """Return the session for a tombstone, or for a value that this package did not write."""

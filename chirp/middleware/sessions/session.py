@@ -62,10 +62,7 @@ class Session(dict[str, Any]):
 
     def __init__(self, data: Mapping[str, Any] = NO_DATA, /, **more: Any) -> None:
         """Make the session of a first visit, with data as a dict takes it."""
-        if data:
-            dict.update(self, data)
-        if more:
-            dict.update(self, more)
+        dict.update(self, data, **more)
         self.id: str | None = None
         self.is_new = True
         self.created_at = 0.0
@@ -195,6 +192,18 @@ class Session(dict[str, Any]):
         self.mark_modified()
         if self._ask is Ask.KEEP:
             self._ask = Ask.ROTATE
+
+
+class LiveSession(Session):
+    """A session that was found in the store.
+
+    It is made without the state of a first visit, which costs as much as all that is known of it: whoever makes one
+    sets every attribute.
+    """
+
+    __slots__ = ()
+
+    __init__ = dict.__init__
 
 
 def _closed() -> SessionClosed:

@@ -12,7 +12,7 @@ from chirp.middleware.sessions.codec import EMPTY_DATA, Codec, Envelope, check_f
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import CookieReader, CookieWriter, SetCookie
 from chirp.middleware.sessions.decision import Ask, Found, Outcome, decide
-from chirp.middleware.sessions.session import DEFAULT_USER_KEY, Session
+from chirp.middleware.sessions.session import LiveSession, Session
 
 ResponseT = TypeVar("ResponseT", bound=AnyResponse)
 
@@ -65,7 +65,7 @@ class BuiltInStore(ABC):
         self._cookies = CookieWriter(config)
         self._codec = Codec(config)
         self._lifetime = config.lifetime
-        self._user_key = config.user_key if config.user_key != DEFAULT_USER_KEY else None
+        self._user_key = config.user_key
 
     @abstractmethod
     async def open(self, cookie: str | None, https: bool | None) -> Session:
@@ -103,8 +103,8 @@ class BuiltInStore(ABC):
 
         Of the request it uses the headers of an ASGI scope where there is one, or else `cookies`; and the scheme.
         """
-        scope = scope_of(request)
-        if scope is not None and "headers" in scope:
+        scope = getattr(request, "scope", None)
+        if isinstance(scope, dict) and "headers" in scope:
             cookie = self.cookie_reader.read(scope["headers"])
             scheme = scope.get("scheme")
             return await self.open(cookie, None if scheme is None else scheme in HTTPS_SCHEMES)
@@ -163,9 +163,14 @@ class BuiltInStore(ABC):
         except SessionNotSerializable:  # what cannot be encoded now was changed, too
             return True
 
-    def _resume(self, document: bytes, envelope: Envelope, https: bool | None) -> Session:
+    def _resume(
+        self, document: bytes, envelope: Envelope, https: bool | None, session_id: str | None = None, key: str = ""
+    ) -> Session:
         """Return the session that a live document holds."""
-        session = Session(envelope.data)
+        session: Session = LiveSession(envelope.data)
+        session.id = session._presented = session_id
+        session._key = key
+        session._https = https
         session.is_new = False
         session.created_at = envelope.created_at
         session.last_seen_at = envelope.last_seen_at
@@ -173,10 +178,11 @@ class BuiltInStore(ABC):
         session._stored = document
         session._base = None
         session._found = Found.LIVE
-        session._https = https
-        session._lent = False
-        if self._user_key is not None:
-            session.user_key = self._user_key
+        session._ask = Ask.KEEP
+        session.user_key = self._user_key
+        session.available = session._slides = True
+        session.accessed = session.modified = session._lent = session._closed = False
+        session._committed = None
         return session
 
     def _start(
@@ -194,8 +200,7 @@ class BuiltInStore(ABC):
         session._presented = presented
         session._https = https
         session.available = found is not Found.UNREACHABLE
-        if self._user_key is not None:
-            session.user_key = self._user_key
+        session.user_key = self._user_key
         return session
 
 
