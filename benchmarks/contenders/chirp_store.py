@@ -18,28 +18,28 @@ class ChirpStore(Contender):
         super().__init__(redis_url, key_prefix, payload_bytes)
         self._config = SessionConfig(secret_key=SECRET)
         self._store = self._make_store()
-        self._scopes: list[dict[str, Any]] = []
+        self._requests: list[Request] = []
         self._responses: list[Response] = []
 
     def _make_store(self) -> RedisSessionStore:
         return RedisSessionStore(self._config, self.redis_url, self.key_prefix)
 
     async def begin(self, sessions: int) -> None:
-        self._scopes = [await self._signed_in(task) for task in range(sessions)]
+        self._requests = [await self._signed_in(task) for task in range(sessions)]
         self._responses = [Response() for _ in range(sessions)]
 
-    async def _signed_in(self, task: int) -> dict[str, Any]:
-        """Return the scope of requests whose browser has the session."""
+    async def _signed_in(self, task: int) -> Request:
+        """Return a request whose browser has the session."""
         response = Response()
         await self._store.save(response, self.session(task))
         cookie = response.headers["set-cookie"].partition(";")[0].encode("ascii")
-        return {"type": "http", "scheme": "https", "headers": [(b"cookie", cookie)]}
+        return Request({"type": "http", "scheme": "https", "headers": [(b"cookie", cookie)]})
 
     async def read(self, task: int) -> dict[str, Any]:
-        return await self._store.load(Request(self._scopes[task]))
+        return await self._store.load(self._requests[task])
 
     async def change(self, task: int) -> dict[str, Any]:
-        session = await self._store.load(Request(self._scopes[task]))
+        session = await self._store.load(self._requests[task])
         session["count"] += 1
         await self._store.save(self._responses[task], session)
         return session

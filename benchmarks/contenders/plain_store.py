@@ -19,7 +19,7 @@ class PlainStore(Contender):
 
     def __init__(self, redis_url: str, key_prefix: str, payload_bytes: int = PAYLOAD_BYTES) -> None:
         super().__init__(redis_url, key_prefix, payload_bytes)
-        self._scopes: list[dict[str, Any]] = []
+        self._requests: list[Request] = []
 
     @abstractmethod
     async def _get(self, key: str) -> Any: ...
@@ -29,7 +29,9 @@ class PlainStore(Contender):
 
     async def begin(self, sessions: int) -> None:
         cookies = [f"{COOKIE}={task:043}".encode("ascii") for task in range(sessions)]  # as long as an id of chirp's
-        self._scopes = [{"type": "http", "scheme": "https", "headers": [(b"cookie", cookie)]} for cookie in cookies]
+        self._requests = [
+            Request({"type": "http", "scheme": "https", "headers": [(b"cookie", cookie)]}) for cookie in cookies
+        ]
         await self._store_all({self._key(task): compact_json(self.session(task)) for task in range(sessions)})
 
     async def _store_all(self, values: dict[str, bytes]) -> None:
@@ -39,8 +41,7 @@ class PlainStore(Contender):
             await commands.execute()
 
     def _key(self, task: int) -> str:
-        """Return the key that a new request leads to; finding its cookie is part of a load."""
-        return self.key_prefix + Request(self._scopes[task]).cookies[COOKIE]
+        return self.key_prefix + self._requests[task].cookies[COOKIE]
 
     async def read(self, task: int) -> Any:
         return json.loads(await self._get(self._key(task)))

@@ -39,7 +39,7 @@ class Settings:
     contenders: Sequence[tuple[str, str]] = CONTENDERS
 
 
-FULL = Settings(rounds=5, connections=(1, 8, 64, 256), warm_up_seconds=0.15, seconds=0.6)
+FULL = Settings(rounds=5, connections=(1, 8, 64, 256), warm_up_seconds=0.15, seconds=0.8)
 SMOKE = Settings(rounds=1, connections=(1, 4), warm_up_seconds=0.01, seconds=0.02)
 
 

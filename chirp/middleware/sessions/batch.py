@@ -6,6 +6,7 @@ batch after batch until nothing waits. The rules:
 - The first ask starts a flight; it runs after the callbacks that are ready now, so asks made at the same time join.
   There is no timer to wait for.
 - Every ask has one deadline, counted from when it was made, whatever it spends its time on.
+- What does not fit into one batch goes out at once on a second flight; what fits waits for the one under way.
 - A flight whose batch is overdue keeps its own waiters only: the next asks get another flight.
 - A batch belongs to the loop. Cancelling a waiter takes it out of the queue or discards its answer, nothing else.
 - However a flight ends, its waiters have an answer, and what still waits has another flight.
@@ -65,7 +66,7 @@ class Batcher(Generic[Item, Answer]):
         overdue_seconds: after which a batch no longer holds up those behind it.
         most_items: cap of one batch.
         most_bytes: cap of one batch; a single item may exceed it.
-        most_flights: batches under way at once, all but one of them overdue.
+        most_flights: batches under way at once; of more than two, all others are overdue.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Batcher(Generic[Item, Answer]):
         self._futures: list[asyncio.Future[Answer]] = []
         self._deadlines: list[float] = []
         self._flights: set[_Flight[Item, Answer]] = set()
-        self._on_time = 0  # flights that are not overdue; one of them takes what is asked next
+        self._on_time = 0  # flights that are not overdue; the first that is free takes what is asked next
         self._timer: asyncio.TimerHandle | None = None  # one for all flights, and not set anew for every batch
 
     def __repr__(self) -> str:
@@ -152,9 +153,13 @@ class Batcher(Generic[Item, Answer]):
         count = self._fitting()
         if not count:
             return False
-        flight.items, self._items = self._items[:count], self._items[count:]
-        flight.futures, self._futures = self._futures[:count], self._futures[count:]
-        flight.deadlines, self._deadlines = self._deadlines[:count], self._deadlines[count:]
+        if count == len(self._items):
+            flight.items, flight.futures, flight.deadlines = self._items, self._futures, self._deadlines
+            self._items, self._futures, self._deadlines = [], [], []
+        else:
+            flight.items, self._items = self._items[:count], self._items[count:]
+            flight.futures, self._futures = self._futures[:count], self._futures[count:]
+            flight.deadlines, self._deadlines = self._deadlines[:count], self._deadlines[count:]
         flight.timed_out = False
         if flight.overdue:
             flight.overdue = False
@@ -226,14 +231,13 @@ class Batcher(Generic[Item, Answer]):
     def _answer(self, flight: _Flight[Item, Answer], answers: Sequence[Answer | Exception]) -> None:
         if len(answers) != len(flight.items):
             raise ValueError(f"{len(answers)} answers to {len(flight.items)} items")
-        any_failed = any(issubclass(kind, Exception) for kind in set(map(type, answers)))
         for future, answer in zip(flight.futures, answers, strict=True):
             if future.done():
                 continue
-            if any_failed and isinstance(answer, Exception):
+            if isinstance(answer, Exception):
                 future.set_exception(answer)
             else:
-                future.set_result(answer)  # type: ignore[arg-type] # no exception, says one of the two tests
+                future.set_result(answer)
 
     def _fail(self, flight: _Flight[Item, Answer], message: str, cause: BaseException | None) -> None:
         for future in flight.futures:

@@ -166,29 +166,26 @@ class Link:
             NotSent: no connection could be had.
             SentInVain: the connection failed afterwards.
         """
-        async with self._places:
-            return await self._exchange(commands, replies)
-
-    async def _exchange(self, commands: Sequence[Command], replies: int) -> list[Any]:
-        try:
-            connection = await self._acquire()
-        except (RedisError, OSError) as error:
-            raise NotSent from error
+        # Few coroutines inside one another: a request that is alone feels each of them.
+        await self._places.acquire()
+        connection: AbstractConnection | None = None
         intact = False
         try:
+            connection = await (self._take_held() if self._held else self._take_from_pool())
             answers = await self._talk(connection, commands, replies)
-        except (RedisError, OSError) as error:
-            raise SentInVain from error
-        else:
             # After a failover the old primary refuses writes for good; a new connection finds the new one.
             intact = not _has_error(answers, ReadOnlyError)
-            return answers
+            return answers  # noqa: TRY300 - an `else` would stand far from what it follows
+        except (RedisError, OSError) as error:
+            raise (NotSent if connection is None else SentInVain) from error
         finally:
             try:
-                if not intact:
-                    await self._drop(connection)
+                if intact and self._owned and not self._closed and connection is not None:
+                    self._held.append(connection)
+                elif connection is not None:
+                    await self._put_back(connection, intact=intact)
             finally:
-                await self._release(connection)
+                self._places.release()
 
     @staticmethod
     async def _talk(connection: AbstractConnection, commands: Sequence[Command], replies: int) -> list[Any]:
@@ -213,9 +210,7 @@ class Link:
         for each in (connection, *self._held):
             await each.disconnect(nowait=True)
 
-    async def _acquire(self) -> AbstractConnection:
-        if not self._held:
-            return await self._take_from_pool()
+    async def _take_held(self) -> AbstractConnection:
         connection = self._held.pop()
         try:
             await self._pool.ensure_connection(connection)  # connects anew if the server has closed it meanwhile
@@ -233,13 +228,17 @@ class Link:
             else:
                 return connection
 
-    async def _release(self, connection: AbstractConnection) -> None:
-        if self._owned and not self._closed:
-            self._held.append(connection)
-            return
-        if self._closed and self._owned:
-            await connection.disconnect(nowait=True)
-        await self._pool.release(connection)
+    async def _put_back(self, connection: AbstractConnection, *, intact: bool) -> None:
+        try:
+            if not intact:
+                await self._drop(connection)
+        finally:
+            if self._owned and not self._closed:
+                self._held.append(connection)
+            else:
+                if self._owned:  # so the store was closed meanwhile
+                    await connection.disconnect(nowait=True)
+                await self._pool.release(connection)
 
     async def aclose(self) -> None:
         """Close the pool, unless it was injected. What is under way ends with an error, and nothing new begins."""

@@ -13,7 +13,6 @@ from chirp.middleware.sessions.decision import Ask, Found
 
 NESTED = (dict, list)  # JSON values with something inside, which can change without the session noticing
 
-
 NOTHING_PRESENTED, KEEP = Found.NOTHING_PRESENTED, Ask.KEEP
 NO_DATA: Mapping[str, Any] = {}
 DEFAULT_USER_KEY = "user_id"

@@ -8,7 +8,6 @@ import pytest
 
 from benchmarks import asgi, lookup, micro, results, scale
 from benchmarks.http import settings as http_settings
-from benchmarks.http.figures import ratio_name
 from benchmarks.targets import TARGETS, Target, measured
 
 FULL_TASKS = {"micro": micro.FULL.tasks, "asgi": asgi.FULL.tasks, "scale": scale.FULL.concurrency}
@@ -44,17 +43,25 @@ def test_figure_is_where_a_full_run_leaves_it(target: Target, tmp_path: Path) ->
     assert dict(measured(tmp_path))[target] is not None
 
 
-def test_http_target_is_at_64_connections(tmp_path: Path) -> None:
-    """The names are those of a full run, and so is the number of connections."""
+def test_http_target_is_of_reads_and_changes_in_equal_parts(tmp_path: Path) -> None:
+    """At 64 connections: within each round the time of a read and a change, the peer's divided by chirp's."""
     assert 64 in http_settings.FULL.connections
-    cases = [{"action": action, "connections": 64} for action in ("read", "change")]
-    ratios = [
-        {"name": ratio_name(peer, "requests_per_second"), "values": [{**case, "median": 2.0} for case in cases]}
-        for peer, _ in http_settings.FULL.contenders
+    rates = {"chirp on Redis": (4000, 1000), "signed cookie": (2000, 2000), "starsessions": (1000, 250)}
+    rows = [
+        {
+            "round": number,
+            "connections": connections,
+            "contender": name,
+            "read": {"requests_per_second": read / connections * number},
+            "change": {"requests_per_second": change / connections * number},
+        }
+        for number in (1, 2, 3)
+        for connections in (1, 64)
+        for name, (read, change) in rates.items()
     ]
-    results.write(tmp_path / "http.json", {"ratios": ratios})
+    results.write(tmp_path / "http.json", {"rounds": rows})
     figures = [figure for target, figure in measured(tmp_path) if target.file == "http"]
-    assert figures == [2.0] * 4
+    assert figures == pytest.approx([0.8, 4.0])
 
 
 def test_worse_action_counts(tmp_path: Path) -> None:
