@@ -9,8 +9,6 @@ from abc import abstractmethod
 from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
-from starlette.requests import Request
-
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import codec as encoding
 from chirp.middleware.sessions import session_id
@@ -53,28 +51,10 @@ class ServerSideStore(ServerSideOutcomes):
         try:
             value = await self._read(key)
         except StoreUnavailable as error:
-            return self._open_without_store(error, cookie, https)
-        return self._open_value(value, key, cookie, https)
-
-    async def load(self, request: Request) -> Session:
-        """See `SessionStore.load`. It does what `open` does, since awaiting that would cost 4 % of a load."""
-        cookie, https = self._presented_in(request)
-        if cookie is None:
-            return self._start(https=https)
-        key = self.key_prefix + session_id.hash_id(cookie)
-        try:
-            value = await self._read(key)
-        except StoreUnavailable as error:
-            return self._open_without_store(error, cookie, https)
-        return self._open_value(value, key, cookie, https)
-
-    def _open_without_store(self, error: StoreUnavailable, cookie: str, https: bool | None) -> Session:
-        if self.config.on_store_error == "unavailable":
-            raise error
-        log.warning("store unavailable, the request runs without its session: %s", error)
-        return self._start(found=Found.UNREACHABLE, presented=cookie, https=https)
-
-    def _open_value(self, value: bytes | None, key: str, cookie: str, https: bool | None) -> Session:
+            if self.config.on_store_error == "unavailable":
+                raise
+            log.warning("store unavailable, the request runs without its session: %s", error)
+            return self._start(found=Found.UNREACHABLE, presented=cookie, https=https)
         if value is None:
             return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
         envelope = self._codec.decode(value)

@@ -103,8 +103,13 @@ class BuiltInStore(ABC):
 
         Of the request it uses the headers of an ASGI scope where there is one, or else `cookies`; and the scheme.
         """
-        cookie, https = self._presented_in(request)
-        return await self.open(cookie, https)
+        scope = getattr(request, "scope", None)
+        if isinstance(scope, dict) and "headers" in scope:
+            cookie = self.cookie_reader.read(scope["headers"])
+            scheme = scope.get("scheme")
+            return await self.open(cookie, None if scheme is None else scheme in HTTPS_SCHEMES)
+        cookie = self.cookie_reader.check(request.cookies.get(self.config.cookie_name))
+        return await self.open(cookie, scheme_is_https(request))
 
     async def save(
         self, response: ResponseT, session: dict[str, Any], *, regenerate_old_id: str | None = None
@@ -120,14 +125,6 @@ class BuiltInStore(ABC):
             session._handle = ""
         cookie = await self.commit(session, self.clock())
         return response if cookie is None else add_header(response, "Set-Cookie", cookie.header)
-
-    def _presented_in(self, request: Request) -> tuple[str | None, bool | None]:
-        """Return what `open` takes, from a request."""
-        scope = getattr(request, "scope", None)
-        if isinstance(scope, dict) and "headers" in scope:
-            scheme = scope.get("scheme")
-            return self.cookie_reader.read(scope["headers"]), None if scheme is None else scheme in HTTPS_SCHEMES
-        return self.cookie_reader.check(request.cookies.get(self.config.cookie_name)), scheme_is_https(request)
 
     def _decide(self, session: Session, now: float) -> tuple[Outcome, bytes, bool]:
         """Return the outcome, the session's encoded data, and whether the outcome slides the idle limit.
