@@ -31,11 +31,11 @@ class Line:
         defaults: dict[str, Any] = {"weigh": len, "timeout_seconds": TIMEOUT, "overdue_seconds": OVERDUE}
         self.batcher: Batcher[str, str] = Batcher(self._send, **{**defaults, **settings})
 
-    async def _send(self, items: Sequence[str]) -> Sequence[Any]:
+    async def _send(self, items: Sequence[str], tell: Callable[[Sequence[Any]], None]) -> None:
         one = Sent(items)
         self.sent.append(one)
         self.on_send()
-        return await one.reply
+        tell(await one.reply)
 
     def ask(self, *items: str) -> list[asyncio.Future[str]]:
         return [self.batcher.ask(item) for item in items]

@@ -1,6 +1,7 @@
 """A TCP proxy in front of a real server, for failures that the server alone cannot be made to show."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
@@ -132,13 +133,13 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxied(url: str) -> AsyncIterator[Proxy]:
-    """Run a proxy to the server at `url`; its own address is `proxy.url`."""
+async def proxied(url: str, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """Run a proxy to the server at `url`; its own address is `proxy.url`. With `tls` it speaks TLS to its clients."""
     parts = urlsplit(url)
     proxy = Proxy(parts.port or 6379)
-    async with await asyncio.start_server(proxy.serve, "127.0.0.1") as listening:
+    async with await asyncio.start_server(proxy.serve, "127.0.0.1", ssl=tls) as listening:
         port = listening.sockets[0].getsockname()[1]
-        proxy.url = f"redis://127.0.0.1:{port}{parts.path}"
+        proxy.url = f"{'redis' if tls is None else 'rediss'}://127.0.0.1:{port}{parts.path}"
         try:
             yield proxy
         finally:

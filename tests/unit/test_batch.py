@@ -227,6 +227,18 @@ async def test_a_reply_of_a_wrong_shape_fails_the_batch(reply: Any, caplog: pyte
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
+async def test_a_batch_whose_answers_are_never_told_fails(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody is left waiting for a sender that forgets, and it is logged, since it is a defect."""
+
+    async def forget(items: Any, tell: Any) -> None:
+        pass
+
+    batcher: Batcher[str, str] = Batcher(forget, weigh=len, timeout_seconds=1000)
+    with pytest.raises(StoreUnavailable, match="failed with RuntimeError"):
+        await batcher.ask("a")
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
 async def test_an_unexpected_exception_becomes_a_typed_error(caplog: pytest.LogCaptureFixture) -> None:
     """With the cause chained and logged, and without its text, which may hold data."""
     line = Line()
@@ -301,8 +313,8 @@ async def test_after_a_cancelled_flight_asks_are_served_again() -> None:
 def test_a_batcher_belongs_to_the_loop_it_is_made_in() -> None:
     """Promise 14: outside a loop there is nothing to belong to."""
 
-    async def send(items: Any) -> Any:
-        return items
+    async def send(items: Any, tell: Any) -> None:
+        tell(items)
 
     with pytest.raises(RuntimeError, match="no running event loop"):
         Batcher(send, weigh=len, timeout_seconds=1)

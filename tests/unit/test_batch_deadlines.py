@@ -1,13 +1,14 @@
 """One deadline from asking to the answer, and batches that are overdue do not hold up others."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 from batch_kit import OVERDUE, TIMEOUT, Line, LoopClock, settle
 
 from chirp.errors import StoreUnavailable
+from chirp.middleware.sessions.batch import Batcher
 
 
 @pytest.fixture
@@ -118,6 +119,24 @@ async def test_an_overdue_batch_lets_the_next_go_on_another_flight(clock: LoopCl
     assert states(slow, waiting) == ["waits", "B"]
     line.sent[0].answer()
     assert await slow == "A"
+
+
+async def test_a_sender_that_hangs_after_it_told_the_answers_does_not_hold_up_the_next(clock: LoopClock) -> None:
+    """Its connection may be slow to be given back."""
+    sent: list[Sequence[str]] = []
+
+    async def tell_and_hang(items: Sequence[str], tell: Callable[[Sequence[Any]], None]) -> None:
+        sent.append(list(items))
+        tell(items)
+        await asyncio.Event().wait()
+
+    batcher: Batcher[str, str] = Batcher(tell_and_hang, weigh=len, timeout_seconds=TIMEOUT, overdue_seconds=OVERDUE)
+    assert await batcher.ask("a") == "a"
+    waiting = batcher.ask("b")
+    await clock.advance(OVERDUE)
+    assert (await waiting, sent) == ("b", [["a"], ["b"]])
+    await clock.advance(TIMEOUT)
+    assert repr(batcher) == "<Batcher: 0 waiting, 0 batches under way>"
 
 
 async def test_what_is_asked_while_a_batch_is_overdue_goes_out_at_once(clock: LoopClock) -> None:

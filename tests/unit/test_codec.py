@@ -79,13 +79,14 @@ def test_a_damaged_document_never_raises(draw: st.DataObject) -> None:
         envelope('{"a":NaN}'),
         envelope()[:-1],
         envelope() + b"x",
+        b" " + envelope(),
         b'{"created_at":1,"last_seen_at":1,"handle":"h","data":{}}',
         envelope("[" * 100_000 + "]" * 100_000),
         envelope('{"a":' + "9" * 5000 + "}"),
     ],
 )
 def test_corrupt_and_foreign_documents_are_none(value: bytes) -> None:
-    """Promise 12: invalid UTF-8, other types, senseless stamps, too deep, too long a number."""
+    """Promise 12: invalid UTF-8, other types, senseless stamps, too deep, too long a number, white space first."""
     assert codec.decode(value) is None
 
 

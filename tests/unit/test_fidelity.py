@@ -174,7 +174,7 @@ def test_a_long_integer_comes_back() -> None:
     assert through({"a": 2**200 + 1}) == {"a": 2**200 + 1}
 
 
-def test_a_nesting_of_100_levels_comes_back() -> None:
+def test_a_nesting_as_deep_as_is_allowed_comes_back() -> None:
     """The limit itself is allowed."""
     assert through(nested(DEEPEST_NESTING)) == nested(DEEPEST_NESTING)
 
@@ -183,6 +183,19 @@ def test_a_nesting_of_100_levels_comes_back() -> None:
 def test_a_deeper_nesting_is_refused(levels: int) -> None:
     """Before it meets the interpreter's recursion limit, which depends on who calls, and after."""
     assert refused(nested(levels)).path.startswith("session")
+
+
+@pytest.mark.parametrize("before", [0, 150, 1000])
+@pytest.mark.parametrize("after", [0, 150, 1000])
+@pytest.mark.parametrize("filling", [{}, [], "{]", "]}" * 5, "x" * 9], ids=repr)
+def test_the_depth_is_found_wherever_it_is(before: int, after: int, filling: Any) -> None:
+    """At the start, in the middle or at the end, beside other containers and brackets in text."""
+
+    def surrounded(levels: int) -> dict[str, Any]:
+        return {"before": [filling] * before, **nested(levels), "after": [filling] * after}
+
+    assert through(surrounded(DEEPEST_NESTING)) == surrounded(DEEPEST_NESTING)
+    assert refused(surrounded(DEEPEST_NESTING + 1)).path.startswith("session")
 
 
 def test_a_session_that_contains_itself_is_refused() -> None:

@@ -20,12 +20,15 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import accumulate, islice
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from chirp.errors import StoreUnavailable
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+Tell: TypeAlias = Callable[[Sequence[Answer | Exception]], None]
+Send: TypeAlias = Callable[[Sequence[Item], Tell[Answer]], Awaitable[None]]
 
 ON_TIME = 2  # flights at once while none is overdue: the server works on one batch while this process does on the other
 TOGETHER_SECONDS = 0.01  # deadlines this close are met with one timer
@@ -37,10 +40,11 @@ class _Flight(Generic[Item, Answer]):
     """One batch under way, and the task that carries it.
 
     `items`, `futures` and `deadlines` run in parallel and are empty between two batches. `due` is the loop's time at
-    which somebody has to look whether the batch is overdue or some of its waiters are at their deadline.
+    which somebody has to look whether the batch is overdue or some of its waiters are at their deadline. `told` says
+    that its answers are known.
     """
 
-    __slots__ = ("deadlines", "due", "futures", "items", "overdue", "task", "timed_out")
+    __slots__ = ("deadlines", "due", "futures", "items", "overdue", "task", "timed_out", "told")
 
     def __init__(self) -> None:
         self.overdue = False
@@ -53,14 +57,15 @@ class _Flight(Generic[Item, Answer]):
         self.futures: list[asyncio.Future[Answer]] = []
         self.deadlines: list[float] = []
         self.due = math.inf
+        self.told = False
 
 
 class Batcher(Generic[Item, Answer]):
     """Sends what waits as one batch; belongs to the event loop it is made in.
 
     Args:
-        send: sends a batch and returns an answer for each item, in order; an exception as an answer is raised to
-            that waiter alone. What it raises itself is told to every waiter of the batch.
+        send: sends a batch, and tells once an answer for each item, in order, as soon as it knows them; an exception as
+            an answer is raised to that waiter alone. What it raises itself is told to every waiter of the batch.
         weigh: bytes that an item takes in a batch; None where the cap in items is bound enough.
         timeout_seconds: from asking to an answer.
         overdue_seconds: after which a batch no longer holds up those behind it.
@@ -71,7 +76,7 @@ class Batcher(Generic[Item, Answer]):
 
     def __init__(
         self,
-        send: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Exception]]],
+        send: Send[Item, Answer],
         *,
         weigh: Callable[[Item], int] | None,
         timeout_seconds: float,
@@ -132,7 +137,9 @@ class Batcher(Generic[Item, Answer]):
     async def _fly(self, flight: _Flight[Item, Answer]) -> None:
         while self._take(flight):
             try:
-                self._answer(flight, await self._send(flight.items))
+                await self._send(flight.items, partial(self._answer, flight))
+                if not flight.told:
+                    raise RuntimeError("a batch was sent, and its answers were never told")  # noqa: TRY301
             except asyncio.CancelledError:
                 if not flight.timed_out:
                     raise
@@ -143,8 +150,6 @@ class Batcher(Generic[Item, Answer]):
                 log.exception("a batch failed unexpectedly")
                 self._fail(flight, f"a batch failed with {type(error).__name__}", error)
             flight.empty()
-            if not self._items:
-                await asyncio.sleep(0)  # those who have their answer now often ask again at once
         self._end(flight)
 
     def _take(self, flight: _Flight[Item, Answer]) -> bool:
@@ -231,6 +236,7 @@ class Batcher(Generic[Item, Answer]):
     def _answer(self, flight: _Flight[Item, Answer], answers: Sequence[Answer | Exception]) -> None:
         if len(answers) != len(flight.items):
             raise ValueError(f"{len(answers)} answers to {len(flight.items)} items")
+        flight.told = True
         for future, answer in zip(flight.futures, answers, strict=True):
             if future.done():
                 continue

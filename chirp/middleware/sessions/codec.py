@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EMPTY_DATA = b"{}"
+OPENING = ord("{")
+CONTAINERS = frozenset({dict, list})  # of what has been decoded; it has no subclasses of them
 DEEPEST_NESTING = 200  # far below the interpreter's recursion limit, at any depth of the caller's own stack
 DEEPEST_PATH = 8
 LARGEST_STAMP = 1e11  # Unix seconds, the year 5138; beyond it arithmetic on a corrupt stamp could overflow
@@ -129,11 +131,11 @@ class Codec:
         Returns:
             The envelope, its data decoded; None if the document is corrupt.
         """
-        if not document.startswith(b"{"):  # a tombstone; or with white space, which the end of a session would not know
-            return None
         try:
             envelope: Envelope = self._decode(document)
         except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        if document[0] != OPENING:  # white space first, so that the end of a session would not know it
             return None
         # Short documents have no room for so many brackets, and most are short.
         if len(document) > 2 * DEEPEST_NESTING and _too_deep(document, envelope.data):
@@ -253,20 +255,23 @@ def check_faithful(session: dict[str, Any], data: bytes, *, nested: bool = True)
 
 
 def _too_deep(encoded: bytes, decoded: object) -> bool:
-    if encoded.count(b"{") + encoded.count(b"[") <= DEEPEST_NESTING:
+    # At no place are more containers open than begin before it, or than end after it. Brackets inside of text count as
+    # well, which can only make it look deeper.
+    middle = len(encoded) // 2
+    begun = encoded.count(b"{", 0, middle) + encoded.count(b"[", 0, middle)
+    if begun <= DEEPEST_NESTING and encoded.count(b"}", middle) + encoded.count(b"]", middle) <= DEEPEST_NESTING:
         return False
-    level, depth = [decoded], 0
-    while level:
-        depth += 1
-        if depth > DEEPEST_NESTING:
-            return True
+    level = [decoded]
+    for _ in range(DEEPEST_NESTING):
         level = [
             child
             for container in level
-            for child in (container.values() if isinstance(container, dict) else container)  # type: ignore[attr-defined]
-            if isinstance(child, dict | list)
+            for child in (container.values() if type(container) is dict else container)  # type: ignore[attr-defined]
+            if type(child) in CONTAINERS
         ]
-    return False
+        if not level:
+            return False
+    return True
 
 
 def _returns_equal(value: object) -> bool:

@@ -1,13 +1,13 @@
 """Connections to Redis: the pool of an event loop, who owns it, and one exchange of commands for raw replies.
 
-The only module, with `redis_cluster`, that knows redis-py. Deadlines and retries are not its business: whoever calls
-`exchange` cancels it, and is told whether anything was sent.
+Only this module, `redis_wire` and `redis_cluster` know redis-py. Deadlines and retries are not its business: whoever
+calls `exchange` cancels it, and is told whether anything was sent.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeVar
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
@@ -18,18 +18,12 @@ from redis.exceptions import (
     MaxConnectionsError,
     NoScriptError,
     OutOfMemoryError,
-    ReadOnlyError,
     RedisError,
     ResponseError,
 )
 
 from chirp.errors import ConfigurationError
-
-pack_command: Callable[[Any], bytes] | None
-try:
-    from hiredis import pack_command
-except ImportError:  # without hiredis, redis-py packs in Python
-    pack_command = None
+from chirp.middleware.sessions.redis_wire import Command, Read, Wire, is_lost, wire_over
 
 __all__ = [
     "Link",
@@ -43,7 +37,7 @@ __all__ = [
 
 BUSY_POOL_SECONDS = 0.005
 
-Command: TypeAlias = tuple[str | bytes | int, ...]
+T = TypeVar("T")
 
 
 class NotSent(Exception):
@@ -150,17 +144,20 @@ class Link:
         self._pool = pool
         self._owned = owned
         self._places = asyncio.Semaphore(min(max_connections, self._pool.max_connections))
-        self._held: list[AbstractConnection] = []
+        self._held: list[Wire] = []
         self._closed = False
 
     def __repr__(self) -> str:
         return f"<Link: {'own' if self._owned else 'injected'} pool, {len(self._held)} connections held>"
 
-    async def exchange(self, commands: Sequence[Command], replies: int) -> list[Any]:
-        """Send commands in one write and read their replies, as raw bytes whatever the client's settings.
+    async def exchange(self, commands: Sequence[Command], read: Read[T]) -> T:
+        """Send commands in one write, and return what `read` makes of their replies.
 
-        Returns:
-            A reply for each command; a `ResponseError` object where the server refused one.
+        Args:
+            commands: each has one reply: raw bytes whatever the client's settings, or a `ResponseError` object where
+                the server refused it.
+            read: is called as soon as the replies are there, before whoever awaits this has its turn. What it raises
+                is raised here.
 
         Raises:
             NotSent: no connection could be had.
@@ -168,56 +165,39 @@ class Link:
         """
         # Few coroutines inside one another: a request that is alone feels each of them.
         await self._places.acquire()
-        connection: AbstractConnection | None = None
-        intact = False
+        wire: Wire | None = None
         try:
-            connection = await (self._take_held() if self._held else self._take_from_pool())
-            answers = await self._talk(connection, commands, replies)
-            # After a failover the old primary refuses writes for good; a new connection finds the new one.
-            intact = not _has_error(answers, ReadOnlyError)
-            return answers  # noqa: TRY300 - an `else` would stand far from what it follows
+            if self._held and self._held[-1].ready:
+                wire = self._held.pop()
+            else:
+                wire = await self._connect()
+            return await wire.exchange(commands, read)
         except (RedisError, OSError) as error:
-            raise (NotSent if connection is None else SentInVain) from error
+            raise (NotSent if wire is None else SentInVain) from error
         finally:
             try:
-                if intact and self._owned and not self._closed and connection is not None:
-                    self._held.append(connection)
-                elif connection is not None:
-                    await self._put_back(connection, intact=intact)
+                if wire is not None and wire.intact and self._owned and not self._closed:
+                    self._held.append(wire)
+                elif wire is not None:
+                    await self._put_back(wire)
             finally:
                 self._places.release()
 
-    @staticmethod
-    async def _talk(connection: AbstractConnection, commands: Sequence[Command], replies: int) -> list[Any]:
-        if pack_command is not None:
-            packed: Any = b"".join(pack_command(command) for command in commands)
-        else:
-            packed = connection.pack_commands(commands)
-        await connection.send_packed_command(packed, check_health=False)
-        answers: list[Any] = []
-        for _ in range(replies):
-            try:
-                answers.append(await connection.read_response(disable_decoding=True))
-            except ResponseError as error:
-                answers.append(error)
-        return answers
-
-    async def _drop(self, connection: AbstractConnection) -> None:
-        """Disconnect it, and the idle ones with it: what broke this one has probably broken them all.
-
-        They connect anew when they are next used.
-        """
-        for each in (connection, *self._held):
-            await each.disconnect(nowait=True)
-
-    async def _take_held(self) -> AbstractConnection:
-        connection = self._held.pop()
+    async def _connect(self) -> Wire:
+        """Return a wire over a connection that is ready: one that was held, if there is one."""
+        held = self._held.pop() if self._held else None
+        connection = await self._take_from_pool() if held is None else held.connection
         try:
-            await self._pool.ensure_connection(connection)  # connects anew if the server has closed it meanwhile
+            if held is not None:
+                await held.hand_back()
+                await self._pool.ensure_connection(connection)  # connects anew if the server has closed it meanwhile
+            if is_lost(connection):
+                await connection.disconnect(nowait=True)
+                await self._pool.ensure_connection(connection)
+            return wire_over(connection, owned=self._owned)
         except BaseException:
             await self._pool.release(connection)
             raise
-        return connection
 
     async def _take_from_pool(self) -> AbstractConnection:
         while True:
@@ -228,17 +208,26 @@ class Link:
             else:
                 return connection
 
-    async def _put_back(self, connection: AbstractConnection, *, intact: bool) -> None:
+    async def _put_back(self, wire: Wire) -> None:
         try:
-            if not intact:
-                await self._drop(connection)
+            # After a failover the old primary refuses writes for good; a new connection finds the new one.
+            if not wire.intact:
+                await self._drop(wire)
         finally:
             if self._owned and not self._closed:
-                self._held.append(connection)
+                self._held.append(wire)
             else:
                 if self._owned:  # so the store was closed meanwhile
-                    await connection.disconnect(nowait=True)
-                await self._pool.release(connection)
+                    await wire.close()
+                await self._pool.release(wire.connection)
+
+    async def _drop(self, wire: Wire) -> None:
+        """Close it, and the idle ones with it: what broke this one has probably broken them all.
+
+        They connect anew when they are next used.
+        """
+        for each in (wire, *self._held):
+            await each.close()
 
     async def aclose(self) -> None:
         """Close the pool, unless it was injected. What is under way ends with an error, and nothing new begins."""
@@ -246,9 +235,3 @@ class Link:
         if self._owned:
             self._held.clear()
             await self._pool.aclose()
-
-
-def _has_error(answers: Sequence[Any], kind: type[Exception]) -> bool:
-    """Tell whether a reply, or one inside a reply of EXEC or a script, is such an error."""
-    kinds = set(map(type, answers))
-    return kind in kinds or (list in kinds and any(_has_error(inner, kind) for inner in answers if type(inner) is list))

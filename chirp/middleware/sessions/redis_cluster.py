@@ -229,7 +229,7 @@ class Cluster:
         for address in sorted(known, key=lambda each: (each != first, each == last)):
             try:
                 async with asyncio.timeout(self._timeout * SHARE_OF_ONE_NODE):
-                    (slots,) = await self._primary_at(address).link.exchange([("CLUSTER", "SLOTS")], 1)
+                    (slots,) = await self._primary_at(address).link.exchange([("CLUSTER", "SLOTS")], list)
             except (NotSent, SentInVain, TimeoutError) as error:
                 failure = error if isinstance(error, TimeoutError) else error.__cause__
             else:

@@ -4,20 +4,24 @@ Three lanes, since a round trip is of one kind: reads (one `MGET`), swaps (one s
 `SET`, `GET`, `DEL` and scripts). Each lane is a batcher; they share the connections of one link.
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import redis_steps
-from chirp.middleware.sessions.batch import Batcher
+from chirp.middleware.sessions.batch import Batcher, Tell
 from chirp.middleware.sessions.codec import Codec
 from chirp.middleware.sessions.expiry import Lifetime
-from chirp.middleware.sessions.redis_client import Command, Link, NoScriptError, NotSent, ResponseError, SentInVain
+from chirp.middleware.sessions.redis_client import Link, NoScriptError, NotSent, ResponseError, SentInVain
 from chirp.middleware.sessions.redis_scripts import SWAP
 from chirp.middleware.sessions.redis_steps import Operation
+from chirp.middleware.sessions.redis_wire import Command, Read
 from chirp.middleware.sessions.steps import Create, Reply, Swap, Write, Written, fold_by_key, written
 
 KEY_BYTES = 100  # what a key takes on the wire, roughly
+
+T = TypeVar("T")
+WhenLost: TypeAlias = Literal["repeat", "fail", "tell"]
 
 
 class RedisNode:
@@ -56,40 +60,51 @@ class RedisNode:
     async def aclose(self) -> None:
         await self._link.aclose()
 
-    async def _send_reads(self, keys: Sequence[str]) -> Sequence[bytes | Exception | None]:
-        (values,) = await self._exchange([("MGET", *keys)], when_lost="repeat")
-        if isinstance(values, ResponseError):
-            raise unavailable(values)
-        found: list[bytes | None] = values
-        return found
+    async def _send_reads(self, keys: Sequence[str], tell: Tell[bytes | None]) -> None:
+        def read(replies: list[Any]) -> None:
+            (values,) = replies
+            if isinstance(values, ResponseError):
+                raise unavailable(values)
+            tell(values)
 
-    async def _send_swaps(self, writes: Sequence[Write]) -> Sequence[Written | Exception]:
+        await self._exchange([("MGET", *keys)], read, when_lost="repeat")
+
+    async def _send_swaps(self, writes: Sequence[Write], tell: Tell[Written]) -> None:
         if len({write.swap.key for write in writes}) == len(writes):  # as nearly always
             swaps = [write.swap for write in writes]
-            return list(map(_answer, swaps, await self._run_swaps(swaps)))
+            await self._run_swaps(swaps, lambda replies: tell(list(map(_answer, swaps, replies))))
+            return
         folds = fold_by_key(writes, self._codec, self._lifetime)
-        replies = await self._run_swaps([folded.swap for folded in folds])
-        answers: list[Any] = [None] * len(writes)
-        for folded, reply in zip(folds, replies, strict=True):
-            for member in folded.members:
-                answers[member] = _answer(folded.swap, reply)
-            for loser, answer in folded.losers.items():
-                answers[loser] = answer
-        return answers
 
-    async def _run_swaps(self, swaps: Sequence[Swap]) -> list[Any]:
+        def share(replies: Sequence[Any]) -> None:
+            answers: list[Any] = [None] * len(writes)
+            for folded, reply in zip(folds, replies, strict=True):
+                for member in folded.members:
+                    answers[member] = _answer(folded.swap, reply)
+                for loser, answer in folded.losers.items():
+                    answers[loser] = answer
+            tell(answers)
+
+        await self._run_swaps([folded.swap for folded in folds], share)
+
+    async def _run_swaps(self, swaps: Sequence[Swap], tell: Callable[[Sequence[Any]], None]) -> None:
+        """Tell the script's reply to each swap."""
         keys = [swap.key for swap in swaps]
         arguments = [argument for swap in swaps for argument in redis_steps.swap_arguments(swap)]
-        command = redis_steps.call(SWAP, keys, arguments, cached=True)
-        (replies,) = await self._exchange([command], when_lost="fail")
-        if isinstance(replies, NoScriptError):  # so nothing of it happened
-            command = redis_steps.call(SWAP, keys, arguments, cached=False)
-            (replies,) = await self._exchange([command], when_lost="fail")
-        if isinstance(replies, ResponseError):
-            raise unavailable(replies)
-        return list(replies)
 
-    async def _send_operations(self, operations: Sequence[Operation]) -> Sequence[list[Reply] | Exception]:
+        def read(replies: list[Any]) -> bool:
+            (reply,) = replies
+            if isinstance(reply, NoScriptError):  # so nothing of it happened
+                return False
+            if isinstance(reply, ResponseError):
+                raise unavailable(reply)
+            tell(reply)
+            return True
+
+        if not await self._exchange([redis_steps.call(SWAP, keys, arguments, cached=True)], read, when_lost="fail"):
+            await self._exchange([redis_steps.call(SWAP, keys, arguments, cached=False)], read, when_lost="fail")
+
+    async def _send_operations(self, operations: Sequence[Operation], tell: Tell[list[Reply]]) -> None:
         answers: list[list[Reply] | Exception] = [StoreUnavailable("not sent")] * len(operations)
         pending, again = list(range(len(operations))), False
         while pending:
@@ -114,24 +129,23 @@ class RedisNode:
                 else:
                     answers[index] = unavailable(result) if isinstance(result, Exception) else result
             pending, again = unknown_script, True
-        return answers
+        tell(answers)
 
     async def _try_operations(self, operations: Sequence[Operation], *, again: bool) -> list[Any]:
         parts = [redis_steps.commands_for(operation, again=again) for operation in operations]
-        raw = await self._exchange([command for part in parts for command in part], when_lost="tell")
+        raw = await self._exchange([command for part in parts for command in part], list, when_lost="tell")
         results, position = [], 0
         for operation, part in zip(operations, parts, strict=True):
             results.append(redis_steps.replies_of(operation, raw[position : position + len(part)], again=again))
             position += len(part)
         return results
 
-    async def _exchange(
-        self, commands: Sequence[Command], *, when_lost: Literal["repeat", "fail", "tell"]
-    ) -> list[Any]:
+    async def _exchange(self, commands: Sequence[Command], read: Read[T], *, when_lost: WhenLost) -> T:
         """Exchange, and once more on a fresh connection if nothing was sent.
 
         Args:
             commands: each has one reply.
+            read: as in `Link.exchange`.
             when_lost: what to do when commands were sent and no reply came: "repeat" them once, "fail", or "tell".
 
         Raises:
@@ -140,7 +154,7 @@ class RedisNode:
         """
         for last in (False, True):
             try:
-                return await self._link.exchange(commands, len(commands))
+                return await self._link.exchange(commands, read)
             except NotSent as failed:
                 if last:
                     raise unavailable(failed.__cause__) from failed.__cause__
@@ -169,25 +183,26 @@ class ClusterNode(RedisNode):
         super().__init__(link, codec, lifetime, timeout_seconds)
         self._asking = asking
 
-    async def _send_reads(self, keys: Sequence[str]) -> Sequence[bytes | Exception | None]:
-        return [_value(reply) for reply in await self._exchange([("GET", key) for key in keys], when_lost="repeat")]
+    async def _send_reads(self, keys: Sequence[str], tell: Tell[bytes | None]) -> None:
+        def read(replies: list[Any]) -> None:
+            tell(list(map(_value, replies)))
 
-    async def _run_swaps(self, swaps: Sequence[Swap]) -> list[Any]:
-        replies = await self._exchange([_swap_command(swap, cached=True) for swap in swaps], when_lost="fail")
+        await self._exchange([("GET", key) for key in keys], read, when_lost="repeat")
+
+    async def _run_swaps(self, swaps: Sequence[Swap], tell: Callable[[Sequence[Any]], None]) -> None:
+        replies = await self._exchange([_swap_command(swap, cached=True) for swap in swaps], list, when_lost="fail")
         unknown = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unknown:
             commands = [_swap_command(swaps[index], cached=False) for index in unknown]
-            for index, reply in zip(unknown, await self._exchange(commands, when_lost="fail"), strict=True):
+            for index, reply in zip(unknown, await self._exchange(commands, list, when_lost="fail"), strict=True):
                 replies[index] = reply
-        return [reply[0] if isinstance(reply, list) else reply for reply in replies]
+        tell([reply[0] if isinstance(reply, list) else reply for reply in replies])
 
-    async def _exchange(
-        self, commands: Sequence[Command], *, when_lost: Literal["repeat", "fail", "tell"]
-    ) -> list[Any]:
+    async def _exchange(self, commands: Sequence[Command], read: Read[T], *, when_lost: WhenLost) -> T:
         if not self._asking:
-            return await super()._exchange(commands, when_lost=when_lost)
+            return await super()._exchange(commands, read, when_lost=when_lost)
         pairs: list[Command] = [each for command in commands for each in (("ASKING",), command)]
-        return (await super()._exchange(pairs, when_lost=when_lost))[1::2]
+        return await super()._exchange(pairs, lambda replies: read(replies[1::2]), when_lost=when_lost)
 
 
 def unavailable(cause: BaseException | None) -> StoreUnavailable:

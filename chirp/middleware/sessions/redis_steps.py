@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias, assert_never
 
 from chirp.middleware.sessions.codec import Tombstone, write_tombstone
-from chirp.middleware.sessions.redis_client import Command, ResponseError
+from chirp.middleware.sessions.redis_client import ResponseError
 from chirp.middleware.sessions.redis_scripts import END, SWAP, Script
+from chirp.middleware.sessions.redis_wire import Command
 from chirp.middleware.sessions.steps import Create, Delete, End, Look, Reply, Step, Swap
 
 Operation: TypeAlias = Sequence[Step]

@@ -17,6 +17,7 @@ from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.decision import Found, Outcome
 from chirp.middleware.sessions.outcomes import ServerSideOutcomes
 from chirp.middleware.sessions.session import Session
+from chirp.middleware.sessions.store import NOTHING
 
 # What takes several round trips, and would leave something behind if a client that goes away ended it in between.
 SEVERAL_STEPS = (Outcome.END, Outcome.REGENERATE, Outcome.ROTATE)
@@ -73,7 +74,7 @@ class ServerSideStore(ServerSideOutcomes):
 
     async def commit(self, session: Session, now: float) -> SetCookie | None:
         outcome, data, due = self._decide(session, now)
-        if outcome is Outcome.NOTHING:
+        if outcome is NOTHING:
             return None
         work = self._carry_out(outcome, session, data, now, due=due)
         if work is None:

@@ -17,6 +17,7 @@ from chirp.middleware.sessions.session import LiveSession, Session
 ResponseT = TypeVar("ResponseT", bound=AnyResponse)
 
 HTTPS_SCHEMES = ("https", "wss")
+LIVE, KEEP, NOTHING = Found.LIVE, Ask.KEEP, Outcome.NOTHING  # to find a member of an enum is slow before Python 3.12
 AS_LOADED = b""  # as the data of a commit: what was loaded, which nobody had to encode
 
 
@@ -135,7 +136,7 @@ class BuiltInStore(ABC):
         due = session._slides and self._lifetime.touch_due(session.last_seen_at, now)
         if not (due or session.modified or session._lent):  # so nothing was asked either
             session._committed = AS_LOADED
-            return Outcome.NOTHING, EMPTY_DATA, due
+            return NOTHING, EMPTY_DATA, due
         if session._base is None:
             session._base = self._codec.data_of(session._stored)
         session._committed = data = encode_data(session)
@@ -177,8 +178,8 @@ class BuiltInStore(ABC):
         session._handle = envelope.handle
         session._stored = document
         session._base = None
-        session._found = Found.LIVE
-        session._ask = Ask.KEEP
+        session._found = LIVE
+        session._ask = KEEP
         session.user_key = self._user_key
         session.available = session._slides = True
         session.accessed = session.modified = session._lent = session._closed = False

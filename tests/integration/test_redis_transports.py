@@ -1,0 +1,112 @@
+"""What carries the bytes: TLS, and another event loop than asyncio's own."""
+
+import asyncio
+import ssl
+from collections.abc import Coroutine
+from pathlib import Path
+
+import pytest
+import trustme
+import uvloop
+from proxy import proxied
+from visits import CONFIG, MakeStore, put, read, visit
+
+from chirp.errors import StoreUnavailable
+from chirp.middleware.sessions import RedisSessionStore
+from chirp.middleware.sessions.session import Session
+
+LARGE = "ä" * 30_000  # several TLS records, and more than one read of the socket
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls(authority: trustme.CA) -> ssl.SSLContext:
+    """The proxy's side of TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def trusting(authority: trustme.CA, tmp_path: Path) -> str:
+    """What a URL needs to trust the proxy's certificate."""
+    path = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(path)
+    return f"?ssl_ca_certs={path}"
+
+
+async def live(store: RedisSessionStore) -> None:
+    """Take sessions through loads, changes and ends, large ones and several at once."""
+    cookies = await asyncio.gather(*(put(store, number=number, text=LARGE) for number in range(10)))
+    await asyncio.gather(*(put(store, cookie, seen=True) for cookie in cookies))
+    found = await asyncio.gather(*(read(store, cookie) for cookie in cookies))
+    assert found == [{"number": number, "text": LARGE, "seen": True} for number in range(10)]
+    await visit(store, cookies[0], Session.clear)
+    assert await read(store, cookies[0]) == {}
+
+
+async def test_sessions_over_tls(make_store: MakeStore, redis_url: str, tls: ssl.SSLContext, trusting: str) -> None:
+    """A rediss:// URL, with a certificate that is checked."""
+    async with proxied(redis_url, tls=tls) as proxy:
+        store = make_store(proxy.url + trusting)
+        await live(store)
+        await store.aclose()
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_an_outage(
+    make_store: MakeStore, redis_url: str, tls: ssl.SSLContext
+) -> None:
+    """It is not trusted silently."""
+    async with proxied(redis_url, tls=tls) as proxy:
+        with pytest.raises(StoreUnavailable):
+            await put(make_store(proxy.url), a=1)
+
+
+async def test_a_tls_connection_that_ends_is_replaced(
+    make_store: MakeStore, redis_url: str, tls: ssl.SSLContext, trusting: str
+) -> None:
+    """Whether it ends between two requests or while a load is under way."""
+    async with proxied(redis_url, tls=tls) as proxy:
+        store = make_store(proxy.url + trusting)
+        cookie = await put(store, a=1)
+        await proxy.stop()
+        (held,) = store._nodes.get()._link._held
+        async with asyncio.timeout(5):
+            while held.ready:
+                await asyncio.sleep(0)
+        assert await read(store, cookie) == {"a": 1}
+        proxy.lose_reply_to = b"MGET"
+        assert await read(store, cookie) == {"a": 1}
+        await store.aclose()
+
+
+def test_sessions_on_uvloop(redis_url: str, key_prefix: str) -> None:
+    """Which uvicorn runs on where it is installed."""
+    on_uvloop(live_at(redis_url, key_prefix))
+
+
+def test_sessions_over_tls_on_uvloop(redis_url: str, key_prefix: str, tls: ssl.SSLContext, trusting: str) -> None:
+    """Its TLS is its own as well."""
+
+    async def through_a_proxy() -> None:
+        async with proxied(redis_url, tls=tls) as proxy:
+            await live_at(proxy.url + trusting, key_prefix)
+
+    on_uvloop(through_a_proxy())
+
+
+async def live_at(url: str, key_prefix: str) -> None:
+    store = RedisSessionStore(CONFIG, url, key_prefix)
+    try:
+        await live(store)
+    finally:
+        await store.aclose()
+
+
+def on_uvloop(work: Coroutine[None, None, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
