@@ -3,11 +3,12 @@
 import gc
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 
 from benchmarks.contenders.contender import Contender, check_work, expect
 from benchmarks.measure import Figures, measure
+from benchmarks.processors import one_processor
 from benchmarks.scenario import Case, Plan, Scenario
 from benchmarks.server import Connections, Watcher
 
@@ -57,9 +58,11 @@ async def run_scenario(
         for number, case, kind in _turns(scenario, plan):
             gc.collect()
             gc.freeze()  # else whoever has requests in flight pays for looking through what its peers have left
+            processors = one_processor() if case.tasks == 1 else nullcontext()
             contender = kind(servers[case.nodes][0], f"{key_prefix}{kind.name}:", case.payload_bytes)
             try:
-                measurement = await _take_turn(contender, plan, number, case, watchers[case.nodes])
+                with processors:
+                    measurement = await _take_turn(contender, plan, number, case, watchers[case.nodes])
             finally:
                 await contender.close()
             if number > 0:

@@ -58,6 +58,7 @@ async def run_parts(
         "settings": {
             **asdict(settings),
             "warm_up_rounds": 1,
+            "processors": "one with one task at once, where the system lets one choose; else all",
             "garbage_collector": "on; it leaves out what was there before the contender was made",
             "payload_bytes": PAYLOAD_BYTES,
             "actions": ACTIONS,

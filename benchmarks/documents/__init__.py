@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.documents import performance, scaling
 
-FILES = ("micro", "asgi", "http", "scale", "memory", "instructions")
+FILES = ("micro", "micro-oldest", "asgi", "http", "scale", "memory", "instructions")
 DOCUMENTS: Mapping[str, Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "docs/performance.md": performance.PARTS,
     "docs/scaling.md": scaling.PARTS,

@@ -95,6 +95,17 @@ def _targets(results: Results) -> str:
     return table(["figure", "measured", "must", "aim", "reached"], rows)
 
 
+def _pythons(results: Results) -> str:
+    """Make a table of the store's targets, on the newest Python and on the oldest."""
+    files = ("micro", "micro-oldest")
+    rows = [
+        [target.name, *(shown(target, target.figure(results[name])) for name in files), target.written(target.must)]
+        for target in TARGETS
+        if target.file == "micro"
+    ]
+    return table(["figure", *(results[name]["versions"]["python"] for name in files), "must"], rows)
+
+
 def shown(target: Target, figure: float) -> str:
     """Write the figure with three digits, or with as many more as its verdict needs to be right about what is read."""
     texts = [f"{figure:.{digits}g}" for digits in range(3, 9)]
@@ -243,6 +254,7 @@ PARTS = {
     "latency": _latency,
     "targets": _targets,
     "missed": _missed,
+    "pythons": _pythons,
     "concurrency": _concurrency,
     "sizes": _sizes,
     "nodes": _nodes,

@@ -120,7 +120,10 @@ def test_figure_that_the_files_lack_is_an_error() -> None:
 def test_missing_files_are_named(tmp_path: Path) -> None:
     """All of them at once."""
     (tmp_path / "asgi.json").write_text("{}")
-    with pytest.raises(DocumentError, match=r"micro\.json, http\.json, scale\.json, memory\.json, instructions\.json"):
+    with pytest.raises(
+        DocumentError,
+        match=r"micro\.json, micro-oldest\.json, http\.json, scale\.json, memory\.json, instructions\.json",
+    ):
         read(tmp_path)
 
 
