@@ -13,7 +13,8 @@ from starlette.testclient import TestClient
 from chirp.app import App
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import ASGISessionMiddleware, MemorySessionStore, SessionConfig, SessionMiddleware
-from chirp.middleware.sessions.steps import Reply, Step, Write, Written
+from chirp.middleware.sessions.merging import Write, Written
+from chirp.middleware.sessions.steps import Reply, Step
 
 SECRET = "for tests alone, and long enough"
 COOKIE = "chirp_session"

@@ -139,6 +139,21 @@ async def test_fifty_writers_in_two_processes_cost_a_few_calls_and_lose_nothing(
     assert await read(store, cookie) == {"start": 0, **{name: name for name in names}}
 
 
+@pytest.mark.parametrize(("processes", "most_calls"), [(1, 3), (10, 150)])
+async def test_a_crowd_of_writers_of_a_large_session_costs_few_calls_and_loses_nothing(
+    store: RedisSessionStore, make_store: MakeStore, monitor: Monitor, processes: int, most_calls: int
+) -> None:
+    """150 writers of 60 kB: two calls in one process, some for each writer in many; far from 150 · 151 / 2."""
+    stores = [store, *(make_store() for _ in range(processes - 1))]
+    cookie = await put(store, blob="x" * 60_000)
+    names = [f"key{number}" for number in range(150)]
+    await monitor.commands()
+    await asyncio.gather(*(write_at_once(one, cookie, names[start::processes]) for start, one in enumerate(stores)))
+    scripts = [name for name in await monitor.names() if name.startswith("EVAL")]
+    assert len(scripts) <= most_calls
+    assert (await read(store, cookie)).keys() == {"blob", *names}
+
+
 async def test_one_bad_key_spoils_no_other_in_its_batch(
     store: RedisSessionStore, cookies: list[str], redis_client: Redis
 ) -> None:

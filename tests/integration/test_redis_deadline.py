@@ -153,6 +153,27 @@ async def test_a_frozen_connection_delays_only_the_batch_that_is_on_it(
         await store.aclose()
 
 
+async def test_a_change_that_hangs_does_not_hold_up_other_changes_of_its_session(
+    make_store: MakeStore, server: OwnServer
+) -> None:
+    """The next ones go another way, well before the deadline, and merge with what the hanging one has done."""
+    async with proxied(server.url) as proxy:
+        store = make_store(proxy.url, timeout_seconds=10)
+        cookie = await put(store, a=1)
+        sessions = [await store.open(cookie, https=True) for _ in range(3)]
+        proxy.wires[0].open.clear()
+        for number, session in enumerate(sessions):
+            session[f"k{number}"] = number
+        hanging, *others = [asyncio.create_task(commit(store, session)) for session in sessions]
+        async with asyncio.timeout(5):
+            await asyncio.gather(*others)
+        assert not hanging.done()
+        proxy.wires[0].open.set()
+        await hanging
+        assert await read(store, cookie) == {"a": 1, "k0": 0, "k1": 1, "k2": 2}
+        await store.aclose()
+
+
 async def test_a_load_that_hangs_does_not_hold_up_changes(make_store: MakeStore, server: OwnServer) -> None:
     """Changes, creates and ends go their own way while a load hangs."""
     async with proxied(server.url) as proxy:

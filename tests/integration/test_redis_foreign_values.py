@@ -132,9 +132,9 @@ async def test_a_wrong_type_does_not_keep_an_id_from_ending(
     assert await redis_client.get(store.key_for(cookie)) == b"dead"
 
 
-@pytest.mark.parametrize("kind", ["moved", "follow", "dead"])
+@pytest.mark.parametrize("kind", ["moved", "dead"])
 async def test_a_tombstone_is_an_ended_session(store: RedisSessionStore, redis_client: Redis, kind: str) -> None:
-    """Behind a tombstone of any kind a request is detached: what it stores goes nowhere, and no cookie is set."""
+    """Behind a tombstone without a way on, what a request stores goes nowhere, and no cookie is set."""
     cookie, other = mint(), await put(store, a=1)
     value = kind if kind == "dead" else f"{kind} {hash_id(other)}"
     await redis_client.set(store.key_for(cookie), value, px=60_000)
@@ -142,6 +142,37 @@ async def test_a_tombstone_is_an_ended_session(store: RedisSessionStore, redis_c
     assert (header, session.id) == (None, None)
     assert await read(store, other) == {"a": 1}
     assert len([key async for key in redis_client.scan_iter(f"{store.key_prefix}*")]) == 2
+
+
+@pytest.mark.parametrize("there", [None, "dead", "{not a document", "moved {other}"])
+async def test_a_successor_that_is_no_session_is_an_ended_session(
+    store: RedisSessionStore, redis_client: Redis, there: str | None
+) -> None:
+    """A way that leads to nothing, to another end or to a foreign value is detached like any end."""
+    cookie, gone, other = mint(), mint(), await put(store, a=1)
+    await redis_client.set(store.key_for(cookie), f"follow {hash_id(gone)}", px=60_000)
+    if there is not None:
+        await redis_client.set(store.key_for(gone), there.replace("{other}", hash_id(other)), px=60_000)
+    session, header = await visit(store, cookie, lambda session: session.update(b=2))
+    assert (header, session.id) == (None, None)
+    assert await read(store, other) == {"a": 1}
+
+
+@pytest.mark.parametrize("step", ["read", "change", "renew"])
+async def test_a_circle_of_ways_is_an_ended_session(store: RedisSessionStore, redis_client: Redis, step: str) -> None:
+    """Somebody who can write to the store sends no request round for ever, whenever it meets the circle."""
+    cookie, other = await put(store, a=1), mint()
+    session = await store.open(cookie, https=True)
+    await redis_client.set(store.key_for(cookie), f"follow {hash_id(other)}", px=60_000)
+    await redis_client.set(store.key_for(other), f"follow {hash_id(cookie)}", px=60_000)
+    if step == "read":
+        assert await read(store, cookie) == {}
+        return
+    session["b"] = 2
+    if step == "renew":
+        session._rotate(follow=True)
+    assert (await commit(store, session)).cookie is None
+    assert await redis_client.get(store.key_for(cookie)) == f"follow {hash_id(other)}".encode()
 
 
 async def test_a_tombstone_leads_to_keys_under_the_prefix_only(store: RedisSessionStore, redis_client: Redis) -> None:

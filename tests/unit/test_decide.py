@@ -39,7 +39,7 @@ def wants_new_session(facts: Facts) -> bool:
 
 def signs_in(facts: Facts) -> bool:
     """The user changed, and no stronger wish was told."""
-    return facts.ask in (Ask.KEEP, Ask.ROTATE) and facts.user_changed and facts.holds_data
+    return facts.ask in (Ask.KEEP, Ask.ROTATE, Ask.RENEW) and facts.user_changed and facts.holds_data
 
 
 def just_changes(facts: Facts) -> bool:
@@ -89,8 +89,13 @@ ROWS = [
     ),
     Row("rotate_session()", lambda f: is_live(f) and f.ask is Ask.ROTATE, Outcome.ROTATE),
     Row(
-        "the user changed without a new id",
-        lambda f: is_live(f) and f.ask is Ask.KEEP and signs_in(f),
+        "rotate_session(follow=True)",
+        lambda f: is_live(f) and f.ask is Ask.RENEW and not signs_in(f),
+        Outcome.RENEW,
+    ),
+    Row(
+        "the user changed without a new id, or with one that can be followed",
+        lambda f: is_live(f) and f.ask in (Ask.KEEP, Ask.RENEW) and signs_in(f),
         Outcome.ROTATE,
     ),
     Row(

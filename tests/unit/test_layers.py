@@ -17,9 +17,19 @@ SESSIONS = "chirp.middleware.sessions"
 LAYERS = (
     ("errors",),
     ("config", "session_id", "codec", "expiry", "cookie", "decision"),
-    ("session", "store", "steps"),
-    ("redis_wire", "redis_client", "redis_scripts", "redis_steps", "batch", "per_loop", "redis_node", "redis_cluster"),
-    ("outcomes", "server_side", "cookie_store", "memory_store", "redis_store"),
+    ("session", "store", "steps", "merging"),
+    (
+        "redis_wire",
+        "redis_client",
+        "redis_scripts",
+        "redis_steps",
+        "batch",
+        "group_commit",
+        "per_loop",
+        "redis_node",
+        "redis_cluster",
+    ),
+    ("documents", "changes", "outcomes", "server_side", "cookie_store", "memory_store", "redis_store"),
     ("adapter", "fronts", "middleware", "asgi"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -86,7 +96,7 @@ def test_errors_import_nothing() -> None:
     assert not list(imports_of(PACKAGE / "errors.py"))
 
 
-@pytest.mark.parametrize("name", ["outcomes", "steps", "session"])
+@pytest.mark.parametrize("name", ["outcomes", "changes", "documents", "merging", "steps", "session"])
 def test_decisions_know_no_event_loop_and_no_clock(name: str) -> None:
     """What is decided from facts can be tested without either."""
     assert not {one.split(".")[0] for one in imports_of(FILES[name])} & CLOCKS_AND_IO

@@ -129,11 +129,18 @@ def test_outside_a_request_there_is_no_session(function: Callable[[], Session]) 
         function()
 
 
-def test_following_a_rotation_is_refused_before_anything_is_marked(current: Session) -> None:
-    """It comes later; a handler must not believe that it has it."""
-    with pytest.raises(NotImplementedError):
-        rotate_session(follow=True)
-    assert current._ask is Ask.KEEP
+@pytest.mark.parametrize("order", [(True, False), (False, True)])
+def test_of_two_rotations_asked_for_the_stricter_one_holds(current: Session, order: tuple[bool, bool]) -> None:
+    """A renewal never weakens what a change of privilege has asked for."""
+    for follow in order:
+        rotate_session(follow=follow)
+    assert current._ask is Ask.ROTATE
+
+
+def test_a_renewal_is_a_wish_of_its_own(current: Session) -> None:
+    """It leaves a way for requests in flight."""
+    rotate_session(follow=True)
+    assert current._ask is Ask.RENEW
 
 
 def test_getting_the_session_marks_it_accessed(current: Session) -> None:

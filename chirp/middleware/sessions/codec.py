@@ -20,7 +20,7 @@ from chirp.errors import SessionNotSerializable, SessionTooLarge
 from chirp.middleware.sessions.config import SessionConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
 EMPTY_DATA = b"{}"
 OPENING = ord("{")
@@ -85,27 +85,31 @@ def decode_data(data: bytes | msgspec.Raw) -> dict[str, Any]:
     return _decode_data(data)
 
 
-def merge(stored: bytes, base: bytes, mine: bytes) -> bytes:
-    """Carry one request's changes over to what another request stored meanwhile.
+Change: TypeAlias = "Mapping[str, msgspec.Raw | None]"  # by top-level key: its new value, encoded; None: removed
 
-    Top-level keys that `mine` changed against `base` win; all others stay as `stored` has them. Encoded values
-    are compared, since `True == 1`.
+
+def changes_between(base: bytes, mine: bytes) -> Change:
+    """Return what one request changed. Encoded values are compared, since `True == 1`.
 
     Args:
-        stored: the data in the store now, encoded.
-        base: the data this request had loaded, encoded.
-        mine: the data this request wants to store, encoded.
+        base: the data it had loaded, encoded.
+        mine: the data it wants to store, encoded.
     """
-    merged = _decode_parts(stored)
-    before = _decode_parts(base)
-    after = _decode_parts(mine)
-    for key in before:
-        if key not in after:
-            merged.pop(key, None)
-    for key, value in after.items():
-        if before.get(key) != value:
-            merged[key] = value
-    return _encode(merged)
+    before, after = _decode_parts(base), _decode_parts(mine)
+    removed = dict.fromkeys(key for key in before if key not in after)
+    return removed | {key: value for key, value in after.items() if before.get(key) != value}
+
+
+def with_changes(stored: bytes, changes: "Iterable[Change]") -> bytes:
+    """Return the encoded data `stored` with changes made one after the other; what they do not name stays as it is."""
+    parts = _decode_parts(stored)
+    for change in changes:
+        for key, value in change.items():
+            if value is None:
+                parts.pop(key, None)
+            else:
+                parts[key] = value
+    return _encode(parts)
 
 
 class Codec:

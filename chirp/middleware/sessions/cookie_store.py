@@ -90,11 +90,11 @@ class CookieSessionStore(BuiltInStore):
             case Outcome.WRITE if data != EMPTY_DATA:
                 last_seen_at = now if due else session.last_seen_at
                 return self._sign(session, data, last_seen_at, CookieChange.NEW, created_at=session.created_at)
-            case Outcome.ROTATE if data != EMPTY_DATA:
+            case Outcome.ROTATE | Outcome.RENEW if data != EMPTY_DATA:
                 return self._sign(session, data, now, CookieChange.NEW, created_at=session.created_at)
             case Outcome.REGENERATE if data != EMPTY_DATA:
                 return self._sign(session, data, now, CookieChange.NEW, created_at=now)
-            case Outcome.END | Outcome.WRITE | Outcome.ROTATE | Outcome.REGENERATE:
+            case Outcome.END | Outcome.WRITE | Outcome.ROTATE | Outcome.RENEW | Outcome.REGENERATE:
                 return self._delete(session)
             case Outcome.REFUSE | Outcome.LOSE:
                 raise AssertionError("a cookie store is always reachable")

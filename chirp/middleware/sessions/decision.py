@@ -21,6 +21,7 @@ class Ask(Enum):
     END = "end"
     REGENERATE = "regenerate"
     ROTATE = "rotate"
+    RENEW = "renew"  # a rotation that requests in flight may follow
 
 
 class Outcome(Enum):
@@ -33,6 +34,7 @@ class Outcome(Enum):
     END = "end"
     REGENERATE = "regenerate"
     ROTATE = "rotate"
+    RENEW = "renew"
     REFUSE = "refuse"  # an end or a new id that an unreachable store cannot give must not be pretended
     LOSE = "lose"  # data that an unreachable store cannot keep
 
@@ -50,7 +52,7 @@ def decide(found: Found, ask: Ask, *, holds_data: bool, changed: bool, user_chan
     """
     if ask is Ask.END and holds_data:
         ask = Ask.REGENERATE
-    if user_changed and holds_data and ask in (Ask.KEEP, Ask.ROTATE):
+    if user_changed and holds_data and ask in (Ask.KEEP, Ask.ROTATE, Ask.RENEW):
         # A change of user without a new id would let whoever planted the old id in (session fixation).
         ask = Ask.ROTATE if found is Found.LIVE else Ask.REGENERATE
     match found:
@@ -82,5 +84,7 @@ def _decide_live(ask: Ask, *, changed: bool, touch_due: bool) -> Outcome:
             return Outcome.REGENERATE
         case Ask.ROTATE:
             return Outcome.ROTATE
+        case Ask.RENEW:
+            return Outcome.RENEW
         case never:
             assert_never(never)

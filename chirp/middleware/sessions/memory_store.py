@@ -6,6 +6,7 @@ from typing import assert_never
 
 from chirp.middleware.sessions import codec as encoding
 from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.merging import Write, Written, can_merge, rebase, written
 from chirp.middleware.sessions.server_side import ServerSideStore
 from chirp.middleware.sessions.steps import (
     KEEP_TTL,
@@ -17,9 +18,6 @@ from chirp.middleware.sessions.steps import (
     Reply,
     Step,
     Swap,
-    Write,
-    Written,
-    written,
 )
 
 SWEEP_EVERY = 1000  # values set; at most this many, or as many again as live, can pile up expired
@@ -47,7 +45,11 @@ class MemorySessionStore(ServerSideStore):
         return self._get(key)
 
     async def _write(self, write: Write) -> Written:
-        return written(write.swap, self._exchange(write.swap))
+        result = written(write.swap, self._exchange(write.swap))
+        if can_merge(write, result):
+            again = rebase(write, result.value or b"", self._codec, self._lifetime)
+            return Written(False, None) if again is None else written(again.swap, self._exchange(again.swap))
+        return result
 
     async def _run(self, steps: Sequence[Step]) -> list[Reply]:
         return [self._take(step) for step in steps]

@@ -26,10 +26,11 @@ from redis.exceptions import AskError, ClusterDownError, MovedError
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions.codec import Codec
 from chirp.middleware.sessions.expiry import Lifetime
+from chirp.middleware.sessions.merging import Write, Written
 from chirp.middleware.sessions.redis_client import Link, NotSent, ResponseError, SentInVain, Source
 from chirp.middleware.sessions.redis_node import ClusterNode, RedisNode
 from chirp.middleware.sessions.redis_steps import Operation
-from chirp.middleware.sessions.steps import Look, Reply, Step, Write, Written
+from chirp.middleware.sessions.steps import Look, Reply, Step
 
 MOST_REDIRECTS = 5  # in a stable cluster one is enough; more than a few mean that its nodes disagree
 SHARE_OF_ONE_NODE = 0.25  # of the deadline: a node that hangs must leave time to ask others for the topology
@@ -113,8 +114,9 @@ class Cluster:
         """Return the value, or None where there is none (or none that is a string)."""
         return await self._ask(key, lambda node: node.read(key), self._loop.time() + self._timeout, repeatable=True)
 
-    async def swap(self, write: Write) -> Written:
-        return await self._ask(write.swap.key, lambda node: node.swap(write), self._loop.time() + self._timeout)
+    async def write(self, write: Write) -> Written:
+        """Make a change, merged with others of the same session."""
+        return await self._ask(write.swap.key, lambda node: node.write(write), self._loop.time() + self._timeout)
 
     async def run(self, steps: Operation) -> list[Reply]:
         """Take the steps in order, each when the one before it is done; return a reply for each."""

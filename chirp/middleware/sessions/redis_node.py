@@ -12,11 +12,13 @@ from chirp.middleware.sessions import redis_steps
 from chirp.middleware.sessions.batch import Batcher, Tell
 from chirp.middleware.sessions.codec import Codec
 from chirp.middleware.sessions.expiry import Lifetime
+from chirp.middleware.sessions.group_commit import GroupCommit
+from chirp.middleware.sessions.merging import Written, written
 from chirp.middleware.sessions.redis_client import Link, NoScriptError, NotSent, ResponseError, SentInVain
 from chirp.middleware.sessions.redis_scripts import SWAP
 from chirp.middleware.sessions.redis_steps import Operation
 from chirp.middleware.sessions.redis_wire import Command, Read
-from chirp.middleware.sessions.steps import Create, Reply, Swap, Write, Written, fold_by_key, written
+from chirp.middleware.sessions.steps import Create, Reply, Swap
 
 KEY_BYTES = 100  # what a key takes on the wire, roughly
 
@@ -35,26 +37,24 @@ class RedisNode:
 
     Attributes:
         reads: takes keys; gives the value, or None where there is none (or none that is a string).
-        swaps: takes writes.
+        swaps: takes compare-and-sets, of one key one at a time.
         operations: takes the steps of one request, in order, and gives a reply for each.
         read: asks `reads`; what a `Cluster` has as well.
-        swap: asks `swaps`.
+        write: makes a change, merged with others of the same session; asks `swaps`.
         run: asks `operations`.
     """
 
     def __init__(self, link: Link, codec: Codec, lifetime: Lifetime, timeout_seconds: float) -> None:
         self._link = link
-        self._codec = codec
-        self._lifetime = lifetime
         self.reads: Batcher[str, bytes | None] = Batcher(self._send_reads, weigh=None, timeout_seconds=timeout_seconds)
-        self.swaps: Batcher[Write, Written] = Batcher(
-            self._send_swaps, weigh=_weigh_write, timeout_seconds=timeout_seconds
+        self.swaps: Batcher[Swap, Written] = Batcher(
+            self._send_swaps, weigh=_weigh_swap, timeout_seconds=timeout_seconds
         )
         self.operations: Batcher[Operation, list[Reply]] = Batcher(
             self._send_operations, weigh=_weigh_operation, timeout_seconds=timeout_seconds
         )
         self.read = self.reads.ask  # attributes, since a method would be one more call for every request
-        self.swap = self.swaps.ask
+        self.write = GroupCommit(self.swaps.ask, codec, lifetime, timeout_seconds=timeout_seconds).write
         self.run = self.operations.ask
 
     async def aclose(self) -> None:
@@ -69,23 +69,8 @@ class RedisNode:
 
         await self._exchange([("MGET", *keys)], read, when_lost="repeat")
 
-    async def _send_swaps(self, writes: Sequence[Write], tell: Tell[Written]) -> None:
-        if len({write.swap.key for write in writes}) == len(writes):  # as nearly always
-            swaps = [write.swap for write in writes]
-            await self._run_swaps(swaps, lambda replies: tell(list(map(_answer, swaps, replies))))
-            return
-        folds = fold_by_key(writes, self._codec, self._lifetime)
-
-        def share(replies: Sequence[Any]) -> None:
-            answers: list[Any] = [None] * len(writes)
-            for folded, reply in zip(folds, replies, strict=True):
-                for member in folded.members:
-                    answers[member] = _answer(folded.swap, reply)
-                for loser, answer in folded.losers.items():
-                    answers[loser] = answer
-            tell(answers)
-
-        await self._run_swaps([folded.swap for folded in folds], share)
+    async def _send_swaps(self, swaps: Sequence[Swap], tell: Tell[Written]) -> None:
+        await self._run_swaps(swaps, lambda replies: tell(list(map(_answer, swaps, replies))))
 
     async def _run_swaps(self, swaps: Sequence[Swap], tell: Callable[[Sequence[Any]], None]) -> None:
         """Tell the script's reply to each swap."""
@@ -235,8 +220,8 @@ def _swap_command(swap: Swap, *, cached: bool) -> Command:
     return redis_steps.call(SWAP, [swap.key], redis_steps.swap_arguments(swap), cached=cached)
 
 
-def _weigh_write(write: Write) -> int:
-    return KEY_BYTES + len(write.swap.expected) + len(write.swap.document)
+def _weigh_swap(swap: Swap) -> int:
+    return KEY_BYTES + len(swap.expected) + len(swap.document)
 
 
 def _weigh_operation(operation: Operation) -> int:

@@ -11,9 +11,10 @@ from msgspec.structs import replace
 
 from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.merging import Write, Written
 from chirp.middleware.sessions.per_loop import PerLoop
 from chirp.middleware.sessions.server_side import ServerSideStore
-from chirp.middleware.sessions.steps import Create, Delete, End, Reply, Step, Swap, Write, Written
+from chirp.middleware.sessions.steps import Create, Delete, End, Reply, Step, Swap
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool, Redis
@@ -104,7 +105,7 @@ class RedisSessionStore(ServerSideStore):
         return self._nodes.get().read(key)
 
     def _write(self, write: Write) -> Awaitable[Written]:
-        return self._nodes.get().swap(write)
+        return self._nodes.get().write(write)
 
     async def _run(self, steps: Sequence[Step]) -> list[Reply]:
         try:

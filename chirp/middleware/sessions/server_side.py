@@ -5,8 +5,7 @@ A concrete store gives three primitives: `_read` one key, `_write` one mergeable
 
 import asyncio
 import logging
-from abc import abstractmethod
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from chirp.errors import StoreUnavailable
@@ -20,7 +19,7 @@ from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import NOTHING
 
 # What takes several round trips, and would leave something behind if a client that goes away ended it in between.
-SEVERAL_STEPS = (Outcome.END, Outcome.REGENERATE, Outcome.ROTATE)
+SEVERAL_STEPS = (Outcome.END, Outcome.REGENERATE, Outcome.ROTATE, Outcome.RENEW)
 
 log = logging.getLogger("chirp.sessions")
 
@@ -41,10 +40,6 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
 class ServerSideStore(ServerSideOutcomes):
     """A store whose cookie holds an id and nothing else."""
 
-    @abstractmethod
-    def _read(self, key: str) -> Awaitable[bytes | None]:
-        """Return the value; None when absent or expired. Raises StoreUnavailable for an outage."""
-
     async def open(self, cookie: str | None, https: bool | None) -> Session:
         if cookie is None:
             return self._start(https=https)
@@ -52,25 +47,35 @@ class ServerSideStore(ServerSideOutcomes):
         try:
             value = await self._read(key)
         except StoreUnavailable as error:
-            if self.config.on_store_error == "unavailable":
-                raise
-            log.warning("store unavailable, the request runs without its session: %s", error)
-            return self._start(found=Found.UNREACHABLE, presented=cookie, https=https)
+            return self._open_unreachable(error, cookie, https)
         if value is None:
             return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
         envelope = self._codec.decode(value)
         if envelope is None:
-            return self._open_other(value, key, cookie, https)
+            return await self._open_other(value, key, cookie, https)
         if self._lifetime.is_expired(envelope.created_at, envelope.last_seen_at, self.clock()):
             return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
         return self._resume(value, envelope, https, cookie, key)
 
-    def _open_other(self, value: bytes, key: str, cookie: str, https: bool | None) -> Session:
+    def _open_unreachable(self, error: StoreUnavailable, cookie: str, https: bool | None) -> Session:
+        if self.config.on_store_error == "unavailable":
+            raise error
+        log.warning("store unavailable, the request runs without its session: %s", error)
+        return self._start(found=Found.UNREACHABLE, presented=cookie, https=https)
+
+    async def _open_other(self, value: bytes, key: str, cookie: str, https: bool | None) -> Session:
         """Return the session for a tombstone, or for a value that this package did not write."""
-        if encoding.read_tombstone(value) is not None:
+        if encoding.read_tombstone(value) is None:
+            log.warning("the value of session %s is corrupt or foreign; the request is anonymous", self._name_of(key))
+            return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
+        try:
+            key, successor = await self._followed(key, value)
+        except StoreUnavailable as error:
+            return self._open_unreachable(error, cookie, https)
+        envelope = self._codec.decode(successor or b"")
+        if envelope is None or self._lifetime.is_expired(envelope.created_at, envelope.last_seen_at, self.clock()):
             return self._start(found=Found.ENDED, presented=cookie, https=https)
-        log.warning("the value of session %s is corrupt or foreign; the request is anonymous", self._name_of(key))
-        return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
+        return self._resume(successor or b"", envelope, https, cookie, key)
 
     async def commit(self, session: Session, now: float) -> SetCookie | None:
         outcome, data, due = self._decide(session, now)
@@ -90,6 +95,18 @@ class ServerSideStore(ServerSideOutcomes):
                 raise
             log.warning("store unavailable, what the request stored is lost (%s): %s", outcome.value, error)
             return None
+
+    async def revoke(self, session_id_: str) -> None:
+        """End the session that an id leads to, or was rotated to, from outside of its requests.
+
+        Args:
+            session_id_: as in the browser's cookie. An id that leads nowhere is remembered as dead for the grace.
+
+        Raises:
+            StoreUnavailable: nothing is acknowledged.
+        """
+        if session_id.is_well_formed(session_id_):
+            await to_the_end(self._end_at(self.key_for(session_id_)))
 
     def _name_of(self, key: str) -> str:
         """Return a name for logs: a short piece of the key, from which no id can be found."""

@@ -187,10 +187,12 @@ class Session(dict[str, Any]):
         self._handle = ""
         dict.clear(self)
 
-    def _rotate(self) -> None:
+    def _rotate(self, *, follow: bool) -> None:
         self.mark_modified()
-        if self._ask is Ask.KEEP:
-            self._ask = Ask.ROTATE
+        if self._ask is Ask.KEEP and follow:
+            self._ask = Ask.RENEW
+        elif self._ask in (Ask.KEEP, Ask.RENEW) and not follow:
+            self._ask = Ask.ROTATE  # of two wishes in one request the stricter one holds
 
 
 class LiveSession(Session):
@@ -277,18 +279,16 @@ def rotate_session(*, follow: bool = False) -> Session:
     """Give the request's session a new id and keep its data, its handle and its age; the old id is dead.
 
     Args:
-        follow: let requests that are in flight with the old id reach the session for the grace. Right for
-            periodic renewal, wrong at any change of privilege. Not available yet.
+        follow: let requests that are in flight with the old id reach the session for `rotation_grace_seconds`, and
+            renew it once if several of them ask. Right for periodic renewal, wrong at any change of privilege: whoever
+            knows the old id follows as well. Where the value under `user_key` changes, it has no effect.
 
     Raises:
         LookupError: there is no request, or its path is excluded from sessions.
         SessionClosed: the response has started.
-        NotImplementedError: `follow=True`.
     """
-    if follow:
-        raise NotImplementedError("rotate_session(follow=True) is not available yet; rotate_session() is")
     session = _current()
-    session._rotate()
+    session._rotate(follow=follow)
     return session
 
 

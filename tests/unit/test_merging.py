@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from session_kit import config_with
 
 from chirp.errors import SessionTooLarge
-from chirp.middleware.sessions.codec import Codec, decode_data, encode_data, merge
-from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Swap, Write, Written, fold, rebase, written
+from chirp.middleware.sessions.codec import Codec, changes_between, decode_data, encode_data, with_changes
+from chirp.middleware.sessions.merging import Folded, Write, Written, fold, rebase, written
+from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Swap
 
 LIMIT = 300
 CONFIG = config_with(max_age=100, max_bytes=LIMIT)
@@ -47,8 +48,17 @@ def data_in(value: bytes) -> dict[str, Any]:
     return opened.data
 
 
+def folded_of(writes: list[Write], current: bytes | None = None) -> Folded:
+    return fold(writes, current, codec, lifetime)
+
+
+def swap_of(folded: Folded) -> Swap:
+    assert folded.swap is not None
+    return folded.swap
+
+
 def merged(stored: dict[str, Any], base: dict[str, Any], mine: dict[str, Any]) -> bytes:
-    return merge(encode_data(stored), encode_data(base), encode_data(mine))
+    return with_changes(encode_data(stored), [changes_between(encode_data(base), encode_data(mine))])
 
 
 def encoded(session: dict[str, Any]) -> dict[str, bytes]:
@@ -100,11 +110,11 @@ def test_parallel_changes_of_different_keys_lose_nothing(
     writes = [write(base, {**base, key: value}) for key, value in parts]
     if gone:
         writes.append(write(base, {key: value for key, value in base.items() if key != "f"}))
-    folded = fold(writes, codec, lifetime)
+    folded = folded_of(writes)
     expected = {**base, **dict(parts)}
     if gone:
         del expected["f"]
-    assert encoded(data_in(folded.swap.document)) == encoded(expected)
+    assert encoded(data_in(swap_of(folded).document)) == encoded(expected)
     assert (folded.members, folded.losers) == (list(range(len(writes))), {})
 
 
@@ -118,31 +128,31 @@ def test_folding_is_the_same_as_one_after_the_other(
     writes = [write(base, {**one, "f": 1}) for one in (first, second)]
     again = rebase(writes[1], writes[0].swap.document, codec, lifetime)
     assert again is not None
-    assert fold(writes, codec, lifetime).swap.document == again.swap.document
+    assert data_in(swap_of(folded_of(writes)).document) == data_in(again.swap.document)
 
 
 def test_of_two_changes_to_one_key_the_later_wins() -> None:
     """Later is who asked later."""
-    folded = fold([write({}, {"k": 1}), write({}, {"k": 2})], codec, lifetime)
-    assert data_in(folded.swap.document) == {"k": 2}
+    folded = folded_of([write({}, {"k": 1}), write({}, {"k": 2})])
+    assert data_in(swap_of(folded).document) == {"k": 2}
 
 
 def test_a_fold_is_aimed_at_what_the_first_has_loaded() -> None:
     """So it fails as a whole if somebody else wrote meanwhile, and each merges again."""
-    folded = fold([write({"a": 1}, {"a": 2}), write({"b": 1}, {"b": 2})], codec, lifetime)
-    assert folded.swap.expected == document({"a": 1})
+    folded = folded_of([write({"a": 1}, {"a": 2}), write({"b": 1}, {"b": 2})])
+    assert swap_of(folded).expected == document({"a": 1})
 
 
 def test_a_touch_yields_to_a_write_that_came_later() -> None:
     """It is told what stands there, as if it had lost its compare."""
-    folded = fold([touch({"a": 1}, 1050), write({"a": 1}, {"a": 2})], codec, lifetime)
+    folded = folded_of([touch({"a": 1}, 1050), write({"a": 1}, {"a": 2})])
     assert folded.losers == {0: Written(False, document({"a": 1}))}
-    assert (folded.members, data_in(folded.swap.document)) == ([1], {"a": 2})
+    assert (folded.members, data_in(swap_of(folded).document)) == ([1], {"a": 2})
 
 
 def test_a_second_touch_yields_to_the_first() -> None:
     """One of them is enough."""
-    folded = fold([touch({"a": 1}, 1050), touch({"a": 1}, 1051)], codec, lifetime)
+    folded = folded_of([touch({"a": 1}, 1050), touch({"a": 1}, 1051)])
     assert (folded.members, list(folded.losers)) == ([0], [1])
 
 
@@ -150,47 +160,66 @@ def test_a_write_that_slides_makes_the_fold_slide() -> None:
     """Whichever of them it is; the latest time counts."""
     for slides in ([None, 1050.0, 1060.0], [1060.0, None, 1050.0]):
         writes = [write({"o": 1}, {"o": 1, str(index): 1}, slide_to=at) for index, at in enumerate(slides)]
-        folded = fold(writes, codec, lifetime)
-        opened = codec.decode(folded.swap.document)
+        folded = folded_of(writes)
+        opened = codec.decode(swap_of(folded).document)
         assert opened is not None
-        assert (opened.last_seen_at, folded.swap.ttl_ms) == (1060, 100_000)
+        assert (opened.last_seen_at, swap_of(folded).ttl_ms) == (1060, 100_000)
 
 
 def test_without_a_slide_the_time_to_live_stays() -> None:
     """A change while no touch is due keeps `last_seen_at` and the TTL."""
-    folded = fold([write({"o": 1}, {"o": 1, key: 1}) for key in "ab"], codec, lifetime)
-    opened = codec.decode(folded.swap.document)
+    folded = folded_of([write({"o": 1}, {"o": 1, key: 1}) for key in "ab"])
+    opened = codec.decode(swap_of(folded).document)
     assert opened is not None
-    assert (opened.last_seen_at, folded.swap.ttl_ms) == (SEEN, KEEP_TTL)
+    assert (opened.last_seen_at, swap_of(folded).ttl_ms) == (SEEN, KEEP_TTL)
 
 
 def test_one_member_that_does_not_fit_is_told_so_alone() -> None:
     """The others are stored; what came after it, too."""
     half = "x" * 120
     writes = [write({"o": 1}, {"o": 1, key: value}) for key, value in (("a", half), ("b", half), ("c", 1))]
-    folded = fold(writes, codec, lifetime)
+    folded = folded_of(writes)
     assert isinstance(folded.losers[1], SessionTooLarge)
-    assert (folded.members, data_in(folded.swap.document)) == ([0, 2], {"o": 1, "a": half, "c": 1})
+    assert (folded.members, data_in(swap_of(folded).document)) == ([0, 2], {"o": 1, "a": half, "c": 1})
 
 
 def test_a_fold_that_leaves_nothing_deletes() -> None:
     """Each removes one key, together all of them."""
     base = {"a": 1, "b": 1}
-    folded = fold([write(base, {"b": 1}), write(base, {"a": 1})], codec, lifetime)
-    assert (folded.swap.document, folded.swap.ttl_ms) == (NO_DOCUMENT, KEEP_TTL)
+    folded = folded_of([write(base, {"b": 1}), write(base, {"a": 1})])
+    assert (swap_of(folded).document, swap_of(folded).ttl_ms) == (NO_DOCUMENT, KEEP_TTL)
 
 
 def test_a_change_saves_a_session_that_another_empties() -> None:
     """The merged result is not empty, so nothing is deleted; in either order."""
     emptied, changed = write({"a": 1}, {}), write({"a": 1}, {"a": 1, "b": 1})
     for writes in ([emptied, changed], [changed, emptied]):
-        assert data_in(fold(writes, codec, lifetime).swap.document) == {"b": 1}
+        assert data_in(swap_of(folded_of(writes)).document) == {"b": 1}
 
 
-def test_a_corrupt_document_cannot_be_folded_onto() -> None:
-    """All but the first are told that it is gone; the first then fails its compare or overwrites what it loaded."""
+def test_nothing_is_folded_onto_a_corrupt_document() -> None:
+    """All are told that the session is gone, and nothing is sent."""
     writes = [write({"a": 1}, {"a": 1, key: 1}, expected=b"{corrupt") for key in "bc"]
-    assert fold(writes, codec, lifetime).losers == {1: Written(False, None)}
+    assert folded_of(writes) == Folded(None, [], {0: Written(False, None), 1: Written(False, None)})
+
+
+def test_a_fold_onto_what_is_known_to_stand_is_aimed_at_it() -> None:
+    """What others stored meanwhile is kept, without a compare that is bound to be lost."""
+    folded = folded_of([write({"a": 1}, {"a": 1, key: 1}) for key in "bc"], document({"a": 2, "d": 1}))
+    assert swap_of(folded).expected == document({"a": 2, "d": 1})
+    assert data_in(swap_of(folded).document) == {"a": 2, "b": 1, "c": 1, "d": 1}
+
+
+def test_a_touch_of_another_document_than_stands_is_lost_unsent() -> None:
+    """It was loaded before somebody's change."""
+    current = document({"a": 2})
+    assert folded_of([touch({"a": 1}, 1050)], current) == Folded(None, [], {0: Written(False, current)})
+
+
+def test_a_touch_of_what_stands_is_sent() -> None:
+    """Whatever the one before it had loaded."""
+    folded = folded_of([touch({"a": 1}, 1050), touch({"a": 2}, 1050)], document({"a": 2}))
+    assert (swap_of(folded).expected, folded.members, list(folded.losers)) == (document({"a": 2}), [1], [0])
 
 
 @given(stored=sessions, base=sessions, mine=sessions)
@@ -201,7 +230,7 @@ def test_a_rebase_aims_the_merge_at_what_is_there_now(
     current = document({**stored, "f": 1})
     again = rebase(write({**base, "f": 1}, {**mine, "f": 1}), current, codec, lifetime)
     assert again is not None
-    data = merge(encode_data({**stored, "f": 1}), encode_data({**base, "f": 1}), encode_data({**mine, "f": 1}))
+    data = merged({**stored, "f": 1}, {**base, "f": 1}, {**mine, "f": 1})
     assert (again.swap.expected, encode_data(data_in(again.swap.document))) == (current, data)
 
 

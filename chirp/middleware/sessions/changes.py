@@ -1,0 +1,177 @@
+"""How a stored session is touched, changed and moved to another id, as ordered single-key steps.
+
+A concrete store gives the primitives: `_read` one key, `_write` one mergeable change, `_run` steps in order.
+
+A tombstone that may be followed is no end here: whoever finds one goes on at its successor.
+"""
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Sequence
+
+from msgspec.structs import replace
+
+from chirp.errors import SessionTooLarge, StoreUnavailable
+from chirp.middleware.sessions import codec as encoding
+from chirp.middleware.sessions import session_id
+from chirp.middleware.sessions.codec import EMPTY_DATA, Tombstone
+from chirp.middleware.sessions.cookie import CookieChange, SetCookie
+from chirp.middleware.sessions.decision import Ask
+from chirp.middleware.sessions.documents import ServerDocuments
+from chirp.middleware.sessions.merging import MOST_MERGES, Write, Written, rebase
+from chirp.middleware.sessions.session import Session
+from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Create, Delete, Reply, Step, Swap
+
+MOST_FOLLOWED = 4  # rotations in a row within one grace; tombstones that somebody planted may lead in a circle
+
+
+class ServerChanges(ServerDocuments):
+    """What a server-side store does with a session that goes on."""
+
+    @abstractmethod
+    def _read(self, key: str) -> Awaitable[bytes | None]:
+        """Return the value; None when absent or expired. Raises StoreUnavailable for an outage."""
+
+    @abstractmethod
+    def _write(self, write: Write) -> Awaitable[Written]:
+        """Make one change, merged with what others have stored meanwhile."""
+
+    @abstractmethod
+    async def _run(self, steps: Sequence[Step]) -> list[Reply]:
+        """Take the steps in order, atomically where the server can, and return a reply for each."""
+
+    async def _followed(self, key: str, value: bytes | None) -> tuple[str, bytes | None]:
+        """Return where tombstones that may be followed lead from the value of a key: the last key, and its value."""
+        for _ in range(MOST_FOLLOWED):
+            tombstone = encoding.read_tombstone(value) if value is not None else None
+            if tombstone is None or tombstone.successor is None or not tombstone.follow:
+                break
+            key = self.key_prefix + tombstone.successor
+            value = await self._read(key)
+        return key, value
+
+    async def _touch(self, session: Session, data: bytes, now: float) -> SetCookie | None:
+        document, ttl_ms = self._make_document(session, data, now, created_at=session.created_at)
+        swap = Swap(self._key_of(session), session._stored, document, ttl_ms)
+        result = await self._write(Write(swap, data, None, data, now))
+        if not result.done:
+            return None  # whoever won has touched it, changed it or ended it
+        session._stored = document
+        session.last_seen_at = now
+        return self._write_cookie(session, CookieChange.SLIDE)
+
+    async def _store_change(self, session: Session, data: bytes, now: float, *, due: bool) -> SetCookie | None:
+        asked = self._change(session, data, now if due else None)
+        write: Write | None = asked
+        while write is not None:
+            result = await self._write(write)
+            if result.done:
+                session._key = write.swap.key
+                return self._settle_change(session, asked, result, now, due=due)
+            write = await self._aim_at_successor(write, result.value)
+        self._detach(session, data)
+        return None
+
+    def _settle_change(
+        self, session: Session, asked: Write, result: Written, now: float, *, due: bool
+    ) -> SetCookie | None:
+        if result.value == NO_DOCUMENT:
+            followed = self._is_followed(session)
+            self._forget(session)
+            return None if followed else self._cookies.delete(https=session._https)
+        self._settle(session, asked.swap.document, asked.data)
+        if not due:
+            return None
+        session.last_seen_at = now
+        return self._write_cookie(session, CookieChange.SLIDE)
+
+    def _change(self, session: Session, data: bytes, slide_to: float | None) -> Write:
+        """Return this request's change, aimed at the document that it loaded."""
+        document, ttl_ms = NO_DOCUMENT, KEEP_TTL
+        if data != EMPTY_DATA:
+            if slide_to is None:
+                document = self._codec.replace_data(session._stored, session._base or EMPTY_DATA, data)
+            else:
+                document, ttl_ms = self._make_document(session, data, slide_to, created_at=session.created_at)
+        swap = Swap(self._key_of(session), session._stored, document, ttl_ms)
+        return Write(swap, data, session._base, data, slide_to)
+
+    async def _aim_at_successor(self, write: Write, found: bytes | None) -> Write | None:
+        """Return the change aimed at what the session was rotated to; None if what was found leads nowhere.
+
+        Args:
+            write: found no document under its key any more.
+            found: what stands there.
+        """
+        key, value = await self._followed(write.swap.key, found)
+        if key == write.swap.key or value is None:
+            return None
+        return rebase(replace(write, swap=replace(write.swap, key=key)), value, self._codec, self._lifetime)
+
+    async def _renew(self, session: Session, data: bytes, now: float, *, due: bool) -> SetCookie | None:
+        """Move the session to a new id that requests in flight may follow the old one to.
+
+        Whoever came by way of such a rotation, or finds one in its place, need not move the session again.
+        """
+        if not self._is_followed(session):
+            return await self._move(session, data, now, follow=True)
+        if data != session._base:
+            return await self._store_change(session, data, now, due=due)
+        session._ask = Ask.KEEP
+        return await self._touch(session, data, now) if due else None
+
+    async def _move(self, session: Session, data: bytes, now: float, *, follow: bool) -> SetCookie | None:
+        """Move the session to a new id; the old one leads there only with `follow`."""
+        if data == EMPTY_DATA:  # nothing to carry over, so this is a session emptied by removing keys
+            return await self._store_change(session, data, now, due=False)
+        new_id = session_id.mint()
+        change = self._change(session, data, now)
+        try:
+            moved, left = await self._carry_over(change, new_id, follow=follow)
+        except SessionTooLarge:
+            await self._run([Delete(self.key_for(new_id))])
+            raise
+        if moved:
+            return self._settle_new(session, new_id, change.swap.document, data, now, created_at=session.created_at)
+        await self._run([Delete(self.key_for(new_id))])
+        if left is None:
+            self._detach(session, data)
+            return None
+        if follow or left.data == EMPTY_DATA:  # the next request may renew it; or others removed what was left
+            return await self._store_change(session, data, now, due=False)
+        raise StoreUnavailable(
+            f"session {session.handle} was changed by other requests {MOST_MERGES} times while this one "
+            "tried to give it a new id; nothing was written"
+        )
+
+    async def _carry_over(self, write: Write, new_id: str, *, follow: bool) -> tuple[bool, Write | None]:
+        """Create under the new id, which nobody knows yet; then move the old key there, merging on conflict.
+
+        Returns:
+            Whether it was moved; if not, the change that could not be carried over, or None if the session is gone.
+        """
+        new_key, tombstone = self.key_for(new_id), NO_DOCUMENT
+        if self._grace_ms:
+            tombstone = encoding.write_tombstone(Tombstone(session_id.hash_id(new_id), follow))
+        placed: bytes | None = None  # the document under the new key
+        for _ in range(MOST_MERGES):
+            if write.data == EMPTY_DATA:
+                break
+            document, ttl_ms = write.swap.document, write.swap.ttl_ms
+            place = Create(new_key, document, ttl_ms) if placed is None else Swap(new_key, placed, document, ttl_ms)
+            leave = replace(write.swap, document=tombstone, ttl_ms=self._grace_ms)
+            created, left = await self._run([place, leave])
+            placed = document
+            if created is True and left is True:
+                return True, None
+            if created is not True or not isinstance(left, bytes):
+                return False, None
+            if encoding.is_document(left):
+                again = rebase(write, left, self._codec, self._lifetime)
+            else:
+                again = await self._aim_at_successor(write, left)
+                if follow and again is not None:
+                    return False, write  # another request has renewed it
+            if again is None:
+                return False, None
+            write = again
+        return False, write

@@ -1,0 +1,100 @@
+"""A session on a server: its key, its document, and how it stands after a step. No I/O, no clock."""
+
+from collections.abc import Callable
+
+from chirp.middleware.sessions import session_id
+from chirp.middleware.sessions.codec import EMPTY_DATA
+from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.cookie import CookieChange, SetCookie
+from chirp.middleware.sessions.decision import Ask, Found
+from chirp.middleware.sessions.session import Session
+from chirp.middleware.sessions.steps import Create
+from chirp.middleware.sessions.store import BuiltInStore
+
+
+class ServerDocuments(BuiltInStore):
+    """What a server-side store knows of one session without asking the server.
+
+    Args:
+        config: the settings.
+        key_prefix: what every key starts with.
+        clock: returns Unix seconds.
+    """
+
+    def __init__(self, config: SessionConfig, key_prefix: str, *, clock: Callable[[], float]) -> None:
+        super().__init__(config, value_pattern=session_id.ID_PATTERN, clock=clock)
+        self.key_prefix = key_prefix
+        self._grace_ms = config.rotation_grace_seconds * 1000
+
+    def key_for(self, session_id_: str) -> str:
+        """Return the key of a session's document: the prefix and the SHA-256 of the id."""
+        return self.key_prefix + session_id.hash_id(session_id_)
+
+    def _make_document(
+        self, session: Session, data: bytes, last_seen_at: float, *, created_at: float
+    ) -> tuple[bytes, int]:
+        """Return the document and its time to live in milliseconds."""
+        document = self._encode(session, data, last_seen_at, created_at=created_at)
+        return document, self._lifetime.ttl_ms(created_at, last_seen_at, last_seen_at)
+
+    def _encode(self, session: Session, data: bytes, last_seen_at: float, *, created_at: float) -> bytes:
+        return self._codec.encode(created_at=created_at, last_seen_at=last_seen_at, handle=session.handle, data=data)
+
+    def _make_new(self, session: Session, data: bytes, now: float) -> tuple[str, Create]:
+        new_id = session_id.mint()
+        document, ttl_ms = self._make_document(session, data, now, created_at=now)
+        return new_id, Create(self.key_for(new_id), document, ttl_ms)
+
+    def _settle_new(
+        self, session: Session, new_id: str, document: bytes, data: bytes, now: float, *, created_at: float
+    ) -> SetCookie | None:
+        session.id = new_id
+        session._lead_to(new_id)
+        session.created_at = created_at
+        session.last_seen_at = now
+        self._settle(session, document, data)
+        return self._write_cookie(session, CookieChange.NEW)
+
+    def _settle(self, session: Session, document: bytes, data: bytes) -> None:
+        """Make the session stand as stored: as its own document and data, without what a merge added.
+
+        So where a merge added something, the next compare fails and merges again; it cannot drop the others' changes.
+        """
+        session._stored = document
+        session._base = data
+        session._found = Found.LIVE
+        session._ask = Ask.KEEP
+
+    def _detach(self, session: Session, data: bytes) -> None:
+        """Cut the session off from the store: there is nothing it could be written to."""
+        session.id = None
+        session._base = data
+        session._found = Found.ENDED
+        session._ask = Ask.KEEP
+
+    def _forget(self, session: Session) -> None:
+        """Make the session one that nobody has yet: it ended by its own request, and what it holds next is new."""
+        self._detach(session, EMPTY_DATA)
+        session._found = Found.NOTHING_PRESENTED
+        session._lead_to(None)
+        session._handle = ""
+
+    def _write_cookie(self, session: Session, change: CookieChange) -> SetCookie | None:
+        """Return the cookie with the session's id; None for an id that led here by way of a rotation.
+
+        The browser has been given another one by then, which this request does not know.
+        """
+        if self._is_followed(session):
+            return None
+        return self._cookies.write(session.id or "", change, https=session._https)
+
+    def _key_of(self, session: Session) -> str:
+        return session._key or self.key_for(session._presented or "")
+
+    def _presented_key(self, session: Session) -> str | None:
+        presented = session._presented
+        return self.key_for(presented) if presented and session_id.is_well_formed(presented) else None
+
+    def _is_followed(self, session: Session) -> bool:
+        """Tell whether the presented id led to the document by way of a rotation that may be followed."""
+        return bool(session._key) and session._key != self.key_for(session._presented or "")

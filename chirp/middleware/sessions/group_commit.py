@@ -1,0 +1,253 @@
+"""Many writers of one session, one compare-and-set at a time. Knows asyncio, and nothing of Redis.
+
+The first writer of a session writes at once. Who comes while that is under way joins its **group**; when the answer is
+there, the whole group is folded into one compare-and-set on top of what stands by then, and so on until nobody waits.
+So writers in one process never lose to each other, and n of them cost a few round trips. The rules:
+
+- A compare that was lost to another process is tried again by the group, after a pause that grows with every loss:
+  many processes that write one session at once take turns then, instead of all losing to one.
+- Every writer has one deadline, counted from when it asked, and a bound of losses.
+- A compare-and-set that is overdue holds up only those who share it: who waits behind it forms another group.
+- A group belongs to the loop. Cancelling a writer takes it out of its group, nothing else.
+"""
+
+import asyncio
+import contextvars
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+
+from chirp.errors import StoreUnavailable
+from chirp.middleware.sessions.codec import Codec, is_document
+from chirp.middleware.sessions.expiry import Lifetime
+from chirp.middleware.sessions.merging import MOST_MERGES, Write, Written, can_merge, fold
+from chirp.middleware.sessions.steps import Swap
+
+FIRST_PAUSE_SECONDS = 0.002  # a compare-and-set of a large session takes about half of it
+LONGEST_PAUSE_SECONDS = 0.256
+NOTHING_SENT = Written(False, None)  # nobody shares it
+
+log = logging.getLogger("chirp.sessions")
+
+
+class _Writer:
+    """One write that waits in a group. `losses` counts the compares it has lost."""
+
+    __slots__ = ("future", "losses", "write")
+
+    def __init__(self, write: Write, future: asyncio.Future[Written], losses: int = 0) -> None:
+        self.write = write
+        self.future = future
+        self.losses = losses
+
+    def tell(self, answer: Written | Exception) -> None:
+        if self.future.done():
+            return
+        if isinstance(answer, Exception):
+            self.future.set_exception(answer)
+        else:
+            self.future.set_result(answer)
+
+
+class _Group:
+    """Who writes one session.
+
+    `current` is the document that stands, as far as this process knows. `due` is the loop's time at which the
+    compare-and-set under way is overdue, None while there is none; `timer` is set while somebody waits for it.
+    """
+
+    __slots__ = ("current", "due", "key", "task", "timer", "waiting")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.current: bytes | None = None
+        self.waiting: list[_Writer] = []
+        self.task: asyncio.Task[None] | None = None
+        self.due: float | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+    def know(self, result: Written) -> None:
+        self.current = result.value if result.value is not None and is_document(result.value) else None
+
+
+class GroupCommit:
+    """Writes sessions; belongs to the event loop it is made in.
+
+    Args:
+        swap: sends one compare-and-set.
+        codec: opens and remakes documents.
+        lifetime: gives their time to live.
+        timeout_seconds: from asking to an answer.
+        overdue_seconds: after which a compare-and-set no longer holds up those behind it.
+    """
+
+    def __init__(
+        self,
+        swap: Callable[[Swap], Awaitable[Written]],
+        codec: Codec,
+        lifetime: Lifetime,
+        *,
+        timeout_seconds: float,
+        overdue_seconds: float = 0.1,
+    ) -> None:
+        self._swap = swap
+        self._codec = codec
+        self._lifetime = lifetime
+        self._timeout = timeout_seconds
+        self._overdue = overdue_seconds
+        self._loop = asyncio.get_running_loop()
+        self._groups: dict[str, _Group] = {}  # by key, while anything of it is under way
+
+    async def write(self, write: Write) -> Written:
+        """Make a change, merged with what others store at the same time.
+
+        Returns:
+            How it ended; if not done, then because the session is gone, has ended, or is no longer what a touch loaded.
+
+        Raises:
+            StoreUnavailable: no answer by the deadline, or others were faster `MOST_MERGES` times.
+            SessionTooLarge: the merged document exceeds the limit.
+        """
+        key = write.swap.key
+        now = self._loop.time()
+        group = self._groups.get(key)
+        if group is not None:
+            return await self._join(group, _Writer(write, self._promise(now + self._timeout)))
+        group = self._groups[key] = _Group(key)
+        writer: _Writer | None = None
+        group.due = now + self._overdue
+        try:
+            result = await self._swap(write.swap)
+            group.know(result)
+            if not can_merge(write, result):
+                return result
+            writer = _Writer(write, self._promise(now + self._timeout), losses=1)
+            group.waiting.insert(0, writer)  # it came before those who wait
+        finally:
+            self._answered(group)
+            if group.waiting:
+                self._launch(group)
+            else:
+                self._leave(group)
+        return await writer.future
+
+    def _join(self, group: _Group, writer: _Writer) -> asyncio.Future[Written]:
+        group.waiting.append(writer)
+        if group.due is not None and group.timer is None:
+            group.timer = self._loop.call_at(group.due, self._overtake, group)
+        return writer.future
+
+    def _promise(self, deadline: float) -> asyncio.Future[Written]:
+        """Return a future that is answered by the deadline."""
+        future: asyncio.Future[Written] = self._loop.create_future()
+        expiry = self._loop.call_at(deadline, self._expire, future)
+        future.add_done_callback(lambda _: expiry.cancel())
+        return future
+
+    def _expire(self, future: asyncio.Future[Written]) -> None:
+        if not future.done():
+            future.set_exception(StoreUnavailable(f"the store did not answer within {self._timeout} seconds"))
+
+    def _answered(self, group: _Group) -> None:
+        """The compare-and-set of a group is no longer under way."""
+        group.due = None
+        if group.timer is not None:
+            group.timer.cancel()
+            group.timer = None
+
+    def _overtake(self, group: _Group) -> None:
+        """Let those go on who wait behind a compare-and-set that is overdue."""
+        fresh = self._groups[group.key] = _Group(group.key)
+        fresh.waiting, group.waiting = group.waiting, []
+        self._launch(fresh)
+
+    def _leave(self, group: _Group) -> None:
+        if self._groups.get(group.key) is group:
+            del self._groups[group.key]
+
+    def _launch(self, group: _Group) -> None:
+        # An empty context: a group outlives the request that happened to start it.
+        context = contextvars.Context()
+        group.task = self._loop.create_task(self._carry(group), context=context)
+        # A callback and no `finally`: a task that is cancelled before its first step runs none of its code.
+        group.task.add_done_callback(partial(self._end, group), context=context)
+
+    async def _carry(self, group: _Group) -> None:
+        while group.waiting:
+            writers = [writer for writer in group.waiting if not writer.future.done()]
+            group.waiting = []
+            try:
+                members, result = await self._write_together(group, writers)
+            except StoreUnavailable as error:
+                group.current = None
+                _fail(writers, str(error), error.__cause__)
+            except asyncio.CancelledError:
+                group.waiting = writers + group.waiting
+                raise
+            except Exception as error:
+                log.exception("writes of one session failed unexpectedly")
+                _fail(writers, f"a write failed with {type(error).__name__}", error)
+            else:
+                await self._settle(group, members, result)
+        self._leave(group)  # at once, so that nobody joins who would not be taken along
+
+    async def _write_together(self, group: _Group, writers: Sequence[_Writer]) -> tuple[list[_Writer], Written]:
+        """Send one compare-and-set for all writers; return those who share its result."""
+        if not writers:
+            return [], NOTHING_SENT
+        folded = fold([writer.write for writer in writers], group.current, self._codec, self._lifetime)
+        for loser, answer in folded.losers.items():
+            writers[loser].tell(answer)
+        if folded.swap is None:
+            return [], NOTHING_SENT
+        group.due = self._loop.time() + self._overdue
+        try:
+            result = await self._swap(folded.swap)
+        finally:
+            self._answered(group)
+        group.know(result)
+        return [writers[member] for member in folded.members], result
+
+    async def _settle(self, group: _Group, members: Sequence[_Writer], result: Written) -> None:
+        """Tell the members of a write how it ended, or have them wait for the next one."""
+        again = []
+        for writer in members:
+            if not can_merge(writer.write, result):
+                writer.tell(result)
+                continue
+            writer.losses += 1
+            if writer.losses < MOST_MERGES:
+                again.append(writer)
+            else:
+                writer.tell(_stampede())
+        group.waiting = again + group.waiting
+        if again and (longest := longest_pause(max(writer.losses for writer in again))):
+            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - nothing secret depends on it
+
+    def _end(self, group: _Group, _: object = None) -> None:
+        self._leave(group)
+        _fail(group.waiting, "the task that wrote the session was cancelled", None)
+
+
+def longest_pause(losses: int) -> float:
+    """Return how long to pause at most, in seconds, after so many lost compares.
+
+    After every second one only: what stands has been told with the first, and a pause would make that old.
+    """
+    return 0.0 if losses % 2 else min(FIRST_PAUSE_SECONDS * 2**losses, LONGEST_PAUSE_SECONDS)
+
+
+def _fail(writers: Sequence[_Writer], message: str, cause: BaseException | None) -> None:
+    """Give each an error object of its own: a shared one would collect everybody's tracebacks."""
+    for writer in writers:
+        error = StoreUnavailable(message)
+        error.__cause__ = cause
+        writer.tell(error)
+
+
+def _stampede() -> StoreUnavailable:
+    return StoreUnavailable(
+        f"the session was changed by other processes {MOST_MERGES} times while this one tried to merge; "
+        "nothing was written"
+    )
