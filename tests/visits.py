@@ -3,13 +3,24 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
-from browser import presented
-
 from chirp.middleware.sessions import RedisSessionStore, SessionConfig
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.session import Session, current_session
+from chirp.middleware.sessions.store import BuiltInStore
 
 CONFIG = SessionConfig(secret_key="for tests alone, and long enough")
+
+
+def presented(store: BuiltInStore, cookie: str | None) -> str | None:
+    """Return what the fronts find in a request whose browser sends this as the session's cookie."""
+    if cookie is None:
+        return None
+    return store.cookie_reader.read([(b"cookie", f"{store.config.cookie_name}={cookie}".encode("latin-1"))])
+
+
+def put_in(**values: Any) -> Callable[[Session], Any]:
+    """Return a handler that stores values."""
+    return lambda session: session.update(values)
 
 
 class MakeStore(Protocol):

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from browser import Browser, ManualClock
 
 from chirp.middleware.sessions import CookieSessionStore, MemorySessionStore, RedisSessionStore, SessionConfig
 from chirp.middleware.sessions.store import BuiltInStore
+from chirp.testing import Browser, ManualClock
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough"
 

@@ -5,10 +5,11 @@ import math
 from typing import Any
 
 import pytest
-from browser import Browser, ManualClock, put
+from visits import put_in as put
 
 from chirp.errors import SessionNotSerializable, SessionTooLarge
 from chirp.middleware.sessions import Session, regenerate_session, rotate_session
+from chirp.testing import Browser, ManualClock
 
 
 async def test_a_first_visit_sees_an_empty_session_and_sets_nothing(browser: Browser) -> None:

@@ -4,9 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from browser import Browser, ManualClock, put
+from visits import put_in as put
 
 from chirp.middleware.sessions import Session, regenerate_session, rotate_session
+from chirp.testing import Browser, ManualClock
 
 ENDS = {
     "clear": lambda session: session.clear(),

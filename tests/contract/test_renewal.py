@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from browser import Browser, ManualClock, put
+from visits import put_in as put
 
 from chirp.middleware.sessions import Session, regenerate_session, rotate_session
 from chirp.middleware.sessions.steps import Delete
+from chirp.testing import Browser, ManualClock
 
 MakeStore = Any
 
@@ -15,15 +16,10 @@ def renew(session: Session) -> None:
     rotate_session(follow=True)
 
 
-def twin(browser: Browser) -> Browser:
-    """A browser tab with the cookie as it is now."""
-    return Browser(browser.store, browser.cookie)
-
-
 async def renewed(browser: Browser, **values: Any) -> Browser:
     """Store values and renew the session; return a tab that still has the old cookie."""
     await browser.visit(put(**values))
-    old = twin(browser)
+    old = browser.twin()
     assert await browser.visit(renew) is not None
     assert browser.cookie != old.cookie
     return old
@@ -58,7 +54,7 @@ async def test_a_request_with_the_old_id_writes_to_the_session(server_browser: B
 async def test_a_change_in_flight_is_carried_over_to_the_successor(server_browser: Browser) -> None:
     """It had loaded the session before it was renewed, and loses nothing (promise 3)."""
     await server_browser.visit(put(a=1))
-    late = await twin(server_browser).begin()
+    late = await server_browser.twin().begin()
     late.session["late"] = 1
     await server_browser.visit(renew)
     await server_browser.visit(put(b=2))
@@ -69,7 +65,7 @@ async def test_a_change_in_flight_is_carried_over_to_the_successor(server_browse
 async def test_an_object_saved_again_goes_straight_to_the_successor(server_browser: Browser) -> None:
     """The first save has learnt where the session is."""
     await server_browser.visit(put(a=1))
-    late = await twin(server_browser).begin()
+    late = await server_browser.twin().begin()
     await server_browser.visit(renew)
     for number in range(2):
         late.session[f"k{number}"] = number
@@ -92,7 +88,7 @@ async def test_a_touch_with_the_old_id_slides_the_session_and_sets_no_cookie(
 async def test_of_several_renewals_one_sets_a_cookie(server_browser: Browser, *, late: bool) -> None:
     """A further one is a no-op, whether it loaded before the first or came with the old id afterwards."""
     await server_browser.visit(put(a=1))
-    old = twin(server_browser)
+    old = server_browser.twin()
     second = await old.begin()
     await server_browser.visit(renew)
     if not late:
@@ -148,7 +144,7 @@ async def test_an_end_with_the_old_id_ends_the_renewed_session(
 ) -> None:
     """Whether it loaded before the renewal or came by way of it (promise 4)."""
     await server_browser.visit(put(a=1))
-    old = twin(server_browser)
+    old = server_browser.twin()
     request = await old.begin()
     await server_browser.visit(renew)
     if not late:
@@ -195,7 +191,7 @@ async def test_an_ended_session_is_not_reached_by_the_old_id(server_browser: Bro
 async def test_a_planted_id_does_not_follow_into_a_login(server_browser: Browser, login: Any, reached: str) -> None:
     """A renewal is no way in: whoever signs in gets an id that the planted one does not lead to (promise 6)."""
     await server_browser.visit(put(planted=1))
-    thief, victim = twin(server_browser), twin(server_browser)
+    thief, victim = server_browser.twin(), server_browser.twin()
     request = await victim.begin()
     if reached != "before":
         await server_browser.visit(renew)
@@ -212,7 +208,7 @@ async def test_a_planted_id_does_not_follow_into_a_login(server_browser: Browser
 async def test_a_rotation_is_never_left_out_because_of_a_renewal(server_browser: Browser, *, late: bool) -> None:
     """An app rotates where privileges change, so nobody who knows the old id may follow (promise 6)."""
     await server_browser.visit(put(a=1))
-    thief, victim = twin(server_browser), twin(server_browser)
+    thief, victim = server_browser.twin(), server_browser.twin()
     request = await victim.begin()
     await server_browser.visit(renew)
     if not late:

@@ -3,10 +3,11 @@
 from typing import Any
 
 import pytest
-from browser import Browser, ManualClock, put
+from visits import put_in as put
 
 from chirp.middleware.sessions import Session, regenerate_session, rotate_session, session_id
 from chirp.middleware.sessions.server_side import ServerSideStore
+from chirp.testing import Browser, ManualClock
 
 UNKNOWN_ID = "u" * 43
 

@@ -101,7 +101,7 @@ async def test_under_random_cancellations_every_request_gets_its_own_session(
     store: RedisSessionStore, seed: int
 ) -> None:
     """In hundreds of rounds of loads, changes and first visits, cut short at random, nobody sees another's data."""
-    chance = random.Random(seed)  # noqa: S311 - chance, no secret
+    chance = random.Random(seed)
     cookies = await asyncio.gather(*(put(store, owner=number, round=0) for number in range(12)))
 
     async def request(number: int, turn: int) -> None:

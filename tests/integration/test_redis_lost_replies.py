@@ -195,7 +195,7 @@ async def test_replies_that_come_late_or_in_pieces_reach_the_right_request(
     make_store: MakeStore, direct: RedisSessionStore, proxy: Proxy
 ) -> None:
     """Deadlines that strike at every possible moment of a reply never give one session's data to another."""
-    chance = random.Random(20)  # noqa: S311 - chance, no secret
+    chance = random.Random(20)
     store = make_store(proxy.url, timeout_seconds=0.03)
     cookies = await asyncio.gather(*(put(direct, owner=number) for number in range(8)))
     await asyncio.gather(*(read(store, cookie) for cookie in cookies))

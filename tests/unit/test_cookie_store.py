@@ -3,12 +3,13 @@
 import hashlib
 
 import pytest
-from browser import Browser, ManualClock, put
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from session_kit import SECRET
+from visits import put_in as put
 
 from chirp.middleware.sessions import CookieSessionStore, SessionConfig
 from chirp.middleware.sessions.cookie_store import SALT, _DocumentText
+from chirp.testing import Browser, ManualClock
 
 OLD = "the former secret, which somebody may have seen"
 

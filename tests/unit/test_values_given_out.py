@@ -5,13 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from browser import Browser
 from session_kit import config_with
 from starlette.responses import Response
 
 from chirp.middleware.sessions import MemorySessionStore, Session, SessionConfig, session_id
 from chirp.middleware.sessions import store as shared
 from chirp.middleware.sessions.session import LiveSession
+from chirp.testing import Browser
 
 
 def matched(session: Any) -> Any:

@@ -1,0 +1,104 @@
+"""Stores on a real server whose every round trip waits for its turn, and what stands on that server."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from redis import Redis
+from redis.asyncio.cluster import RedisCluster
+
+from chirp.middleware.sessions import RedisSessionStore, SessionConfig
+from chirp.middleware.sessions.redis_node import RedisNode
+from chirp.testing import Turn
+
+PREFIX = "races:"
+HOUR_MS = 3_600_000
+
+
+async def at_once() -> None:
+    """No turn to wait for."""
+
+
+class SteppedLink:
+    """The connections of a node; an exchange of commands is one step."""
+
+    def __init__(self, link: Any, store: "SteppedStore") -> None:
+        self._link = link
+        self._store = store
+
+    async def exchange(self, commands: Sequence[Any], read: Any) -> Any:
+        if commands[0][0] != "CLUSTER":  # to ask for the topology is no step of an operation
+            await self._store.turn()
+        return await self._link.exchange(commands, read)
+
+    async def aclose(self) -> None:
+        await self._link.aclose()
+
+
+class SteppedStore(RedisSessionStore):
+    """A store of one operation, as a process of its own has it.
+
+    Attributes:
+        turn: awaited before each step.
+    """
+
+    turn: Turn = staticmethod(at_once)
+
+    def _make_nodes(self) -> Any:
+        nodes: Any = super()._make_nodes()
+        if isinstance(nodes, RedisNode):
+            nodes._link = SteppedLink(nodes._link, self)
+            return nodes
+        primary_at = nodes._primary_at
+
+        def stepped(address: Any) -> Any:
+            primary = primary_at(address)
+            for lanes in (primary.node, primary.asking):
+                if not isinstance(lanes._link, SteppedLink):
+                    lanes._link = SteppedLink(lanes._link, self)
+            return primary
+
+        nodes._primary_at = stepped
+        return nodes
+
+
+class World:
+    """What stands on one server.
+
+    Args:
+        url: of a server that nobody else uses.
+        in_cluster: it is a cluster of one node. Each step is a round trip of its own then, as on a larger one, while
+            on a server outside of a cluster the steps of an operation travel together.
+    """
+
+    def __init__(self, url: str, *, in_cluster: bool) -> None:
+        self._url = url
+        self._in_cluster = in_cluster
+        self._redis = Redis.from_url(url)
+
+    def make_store(self, config: SessionConfig, **options: Any) -> SteppedStore:
+        if self._in_cluster:
+            return SteppedStore(config, key_prefix=PREFIX, client=lambda: RedisCluster.from_url(self._url), **options)
+        return SteppedStore(config, self._url, PREFIX, **options)
+
+    def reset(self, values: Mapping[str, bytes]) -> None:
+        """Remove everything, and put these there."""
+        commands = self._redis.pipeline(transaction=False)
+        commands.flushall()
+        for key, value in values.items():
+            commands.set(key, value, px=HOUR_MS)
+        commands.execute()
+
+    def values(self) -> dict[str, bytes]:
+        keys = self._redis.keys("*")
+        commands = self._redis.pipeline(transaction=False)
+        for key in keys:
+            commands.get(key)
+        return dict(zip((key.decode() for key in keys), commands.execute(), strict=True))
+
+    def expire(self, key: str) -> None:
+        """Delete a document as the server does when its time is over; a tombstone stays."""
+        if (self._redis.get(key) or b"").startswith(b"{"):
+            self._redis.delete(key)
+
+    def close(self) -> None:
+        self._redis.close()
