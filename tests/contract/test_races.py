@@ -7,6 +7,7 @@ import pytest
 from visits import put_in as put
 
 from chirp.middleware.sessions import Session, regenerate_session, rotate_session
+from chirp.middleware.sessions.steps import Delete
 from chirp.testing import Browser, ManualClock
 
 ENDS = {
@@ -59,6 +60,46 @@ async def test_fifty_parallel_writers_lose_nothing(server_browser: Browser) -> N
         request.session[f"k{number}"] = number
     await asyncio.gather(*(request.finish() for request in requests))
     assert await server_browser.read() == {"base": 0, **{f"k{number}": number for number in range(50)}}
+
+
+async def test_of_fifty_parallel_writers_of_one_key_the_last_wins(server_browser: Browser) -> None:
+    """In the order in which they save, though they are merged together; and nothing else is lost (promise 3)."""
+    await server_browser.visit(put(base=0))
+    requests = [await server_browser.begin() for _ in range(50)]
+    for number, request in enumerate(requests):
+        request.session["same"] = number
+    await asyncio.gather(*(request.finish() for request in requests))
+    assert await server_browser.read() == {"base": 0, "same": 49}
+
+
+async def test_first_visits_in_parallel_each_have_a_session_of_their_own(server_browser: Browser) -> None:
+    """Both have loaded nothing; the browser keeps the cookie that comes last, and it leads to what that one stored."""
+    first, second = await server_browser.begin(), await server_browser.begin()
+    first.session["first"] = 1
+    second.session["second"] = 2
+    assert await second.finish() is not None
+    other = server_browser.twin()
+    assert await first.finish() is not None
+    assert await server_browser.read() == {"first": 1}
+    assert await other.read() == {"second": 2}
+
+
+@pytest.mark.parametrize("late", ["save", "touch", "rotate", "renew"])
+async def test_what_comes_after_the_expiry_does_not_bring_the_session_back(server_browser: Browser, late: str) -> None:
+    """The server has deleted it between load and save: it stays gone, and no cookie is set (promise 4)."""
+    await server_browser.visit(put(a=1))
+    old, store = server_browser.cookie, server_browser.store
+    request = await server_browser.begin()
+    match late:
+        case "save":
+            request.session["late"] = 1
+        case "touch":
+            store.clock.move(1000)
+        case _:
+            request.run(lambda session: rotate_session(follow=late == "renew"))
+    await store._run([Delete(store.key_for(old or ""))])
+    assert await request.finish() is None
+    assert await Browser(store, old).read() == {}
 
 
 async def test_an_object_saved_again_after_a_merge_keeps_what_others_wrote(server_browser: Browser) -> None:

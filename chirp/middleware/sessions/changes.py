@@ -60,25 +60,21 @@ class ServerChanges(ServerDocuments):
         return self._write_cookie(session, CookieChange.SLIDE)
 
     async def _store_change(self, session: Session, data: bytes, now: float, *, due: bool) -> SetCookie | None:
-        asked = self._change(session, data, now if due else None)
-        write: Write | None = asked
-        while write is not None:
+        asked = write = self._change(session, data, now if due else None)
+        result = await self._write(write)
+        while not result.done:
+            further = await self._aim_at_successor(write, result.value)
+            if further is None:
+                self._detach(session, data)
+                return None
+            write = further
             result = await self._write(write)
-            if result.done:
-                session._key = write.swap.key
-                return self._settle_change(session, asked, result, now, due=due)
-            write = await self._aim_at_successor(write, result.value)
-        self._detach(session, data)
-        return None
-
-    def _settle_change(
-        self, session: Session, asked: Write, result: Written, now: float, *, due: bool
-    ) -> SetCookie | None:
+            session._key = write.swap.key
         if result.value == NO_DOCUMENT:
             followed = self._is_followed(session)
             self._forget(session)
             return None if followed else self._cookies.delete(https=session._https)
-        self._settle(session, asked.swap.document, asked.data)
+        self._settle(session, asked.swap.document, data)
         if not due:
             return None
         session.last_seen_at = now

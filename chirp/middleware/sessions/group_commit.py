@@ -57,18 +57,16 @@ class _Group:
     compare-and-set under way is overdue, None while there is none; `timer` is set while somebody waits for it.
     """
 
-    __slots__ = ("current", "due", "key", "task", "timer", "waiting")
+    __slots__ = ("began", "current", "due", "key", "task", "timer", "waiting")
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, began: float) -> None:
         self.key = key
+        self.began = began  # the loop's time, and this very object: it tells whose group it is
         self.current: bytes | None = None
         self.waiting: list[_Writer] = []
         self.task: asyncio.Task[None] | None = None
         self.due: float | None = None
         self.timer: asyncio.TimerHandle | None = None
-
-    def know(self, result: Written) -> None:
-        self.current = result.value if result.value is not None and is_document(result.value) else None
 
 
 class GroupCommit:
@@ -97,7 +95,9 @@ class GroupCommit:
         self._timeout = timeout_seconds
         self._overdue = overdue_seconds
         self._loop = asyncio.get_running_loop()
-        self._groups: dict[str, _Group] = {}  # by key, while anything of it is under way
+        # By key, while anything of it is under way. Of a writer whom nobody has joined there is only the loop's time at
+        # which it began: nearly all are alone, and feel every object.
+        self._groups: dict[str, float | _Group] = {}
 
     async def write(self, write: Write) -> Written:
         """Make a change, merged with what others store at the same time.
@@ -111,29 +111,34 @@ class GroupCommit:
         """
         key = write.swap.key
         now = self._loop.time()
-        group = self._groups.get(key)
-        if group is not None:
-            return await self._join(group, _Writer(write, self._promise(now + self._timeout)))
-        group = self._groups[key] = _Group(key)
-        writer: _Writer | None = None
-        group.due = now + self._overdue
+        if key in self._groups:
+            return await self._join(key, _Writer(write, self._promise(now + self._timeout)))
+        self._groups[key] = now
+        result: Written | None = None
         try:
             result = await self._swap(write.swap)
-            group.know(result)
-            if not can_merge(write, result):
-                return result
-            writer = _Writer(write, self._promise(now + self._timeout), losses=1)
-            group.waiting.insert(0, writer)  # it came before those who wait
         finally:
-            self._answered(group)
-            if group.waiting:
+            group = self._groups.get(key)
+            if group is now:
+                del self._groups[key]
+            elif isinstance(group, _Group) and group.began is now:
+                self._answered(group, result)
                 self._launch(group)
-            else:
-                self._leave(group)
-        return await writer.future
+        if result.done or not can_merge(write, result):
+            return result
+        return await self._join(key, _Writer(write, self._promise(now + self._timeout), losses=1), lost_to=result)
 
-    def _join(self, group: _Group, writer: _Writer) -> asyncio.Future[Written]:
-        group.waiting.append(writer)
+    def _join(self, key: str, writer: _Writer, *, lost_to: Written | None = None) -> asyncio.Future[Written]:
+        """Have a writer wait in the group of its key; with `lost_to` it comes before all who wait there."""
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _Group(key, self._loop.time())
+            self._answered(group, lost_to)
+            self._launch(group)
+        elif not isinstance(group, _Group):
+            group = self._groups[key] = _Group(key, group)
+            group.due = group.began + self._overdue
+        group.waiting.insert(len(group.waiting) if lost_to is None else 0, writer)
         if group.due is not None and group.timer is None:
             group.timer = self._loop.call_at(group.due, self._overtake, group)
         return writer.future
@@ -149,8 +154,10 @@ class GroupCommit:
         if not future.done():
             future.set_exception(StoreUnavailable(f"the store did not answer within {self._timeout} seconds"))
 
-    def _answered(self, group: _Group) -> None:
-        """The compare-and-set of a group is no longer under way."""
+    def _answered(self, group: _Group, result: Written | None) -> None:
+        """The compare-and-set of a group is no longer under way; None if it failed."""
+        value = None if result is None else result.value
+        group.current = value if value is not None and is_document(value) else None
         group.due = None
         if group.timer is not None:
             group.timer.cancel()
@@ -158,7 +165,7 @@ class GroupCommit:
 
     def _overtake(self, group: _Group) -> None:
         """Let those go on who wait behind a compare-and-set that is overdue."""
-        fresh = self._groups[group.key] = _Group(group.key)
+        fresh = self._groups[group.key] = _Group(group.key, self._loop.time())
         fresh.waiting, group.waiting = group.waiting, []
         self._launch(fresh)
 
@@ -180,7 +187,6 @@ class GroupCommit:
             try:
                 members, result = await self._write_together(group, writers)
             except StoreUnavailable as error:
-                group.current = None
                 _fail(writers, str(error), error.__cause__)
             except asyncio.CancelledError:
                 group.waiting = writers + group.waiting
@@ -202,11 +208,11 @@ class GroupCommit:
         if folded.swap is None:
             return [], NOTHING_SENT
         group.due = self._loop.time() + self._overdue
+        result: Written | None = None
         try:
             result = await self._swap(folded.swap)
         finally:
-            self._answered(group)
-        group.know(result)
+            self._answered(group, result)
         return [writers[member] for member in folded.members], result
 
     async def _settle(self, group: _Group, members: Sequence[_Writer], result: Written) -> None:
