@@ -175,7 +175,11 @@ class Codec:
         Raises:
             SessionTooLarge: it exceeds `max_bytes`.
         """
-        return self._fitting(_encode(self._envelope(created_at, last_seen_at, handle, msgspec.Raw(data))))
+        return self._fitting(self.encode_touched(created_at, last_seen_at, handle, data))
+
+    def encode_touched(self, created_at: float, last_seen_at: float, handle: str, data: bytes) -> bytes:
+        """Return the document of a request that changes no data, however large others have made it."""
+        return _encode(self._envelope(created_at, last_seen_at, handle, msgspec.Raw(data)))
 
     def _fitting(self, document: bytes) -> bytes:
         if len(document) > self._max_bytes:
@@ -283,6 +287,11 @@ def _returns_equal(value: object) -> bool:
         return False
 
 
+def _quoted(key: str | int) -> str:
+    """Return a key as messages have it: in ASCII, and nothing in it that a terminal or a log would obey."""
+    return json.dumps(key[:64] if isinstance(key, str) else key).replace("\x7f", "\\u007f")
+
+
 def _unfaithful(session: dict[str, Any]) -> SessionNotSerializable:
     """Name the innermost value that does not come back; only types are told, since values may be secret."""
     path: str = "session"
@@ -304,7 +313,7 @@ def _unfaithful(session: dict[str, Any]) -> SessionNotSerializable:
         if culprit is None:
             break
         key, value = culprit
-        path += f"[{json.dumps(key[:64] if isinstance(key, str) else key)}]"
+        path += f"[{_quoted(key)}]"
     reason = (
         f"a {type(value).__name__} nested more than {DEEPEST_NESTING} levels deep, or with such a value inside,"
         if isinstance(value, dict | list)
