@@ -28,7 +28,7 @@ TOLD = {
     "LARGEST_COOKIE": "a constant",
     "MOST_MERGES": "a constant",
     "len(document)": "a number",
-    "path": "keys of the session, which may be a client's, and positions: JSON in ASCII, every control character escaped",
+    "path": "keys of the session, which may be a client's, and positions: JSON in ASCII, every control escaped",
     "readable(cause)": "what Redis or the system says: one line, cut before arguments and after 500 characters",
     "readable(failure)": "the same",
     "reason": "of this package's words, a number and the name of a class",
