@@ -8,6 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from session_kit import Clock, WatchedStore, call_asgi, config_with, http_scope
@@ -16,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from chirp.errors import SessionTooLarge
 from chirp.middleware.sessions import ASGISessionMiddleware, CookieSessionStore, Session, regenerate_session
 from chirp.middleware.sessions.codec import Codec, is_document, read_tombstone
-from chirp.middleware.sessions.cookie import SetCookie
+from chirp.middleware.sessions.cookie import CookieChange, SetCookie
 from chirp.middleware.sessions.server_side import ServerSideStore
 from chirp.middleware.sessions.session import current_session
 from chirp.middleware.sessions.session_id import hash_id
@@ -25,8 +26,9 @@ from chirp.middleware.sessions.store import BuiltInStore
 NOW = 1_700_000_000.0
 ID = "i" * 43  # of the session whose stored value is hostile; no other text in here looks like it
 PREFIX = "hostile:"
-CONFIG = config_with()
+CONFIG = config_with(absolute_timeout_seconds=10_000)  # so that both limits take part
 CODEC = Codec(CONFIG)
+PLAIN = b'{"__created_at":1699996000,"__last_seen_at":1699996000,"handle":"abc","data":{"a":[1],"user_id":1}}'
 MOST_KEYS = 3  # what an end follows, what it ends, and what begins instead
 
 _key = re.compile(r"[0-9a-f]{64}").fullmatch
@@ -50,6 +52,8 @@ HANDLERS: dict[str, tuple[Callable[[Session], object], bool]] = {
     "login": (lambda session: regenerate_session().update(user_id=7), False),
     "other user": (lambda session: session.update(user_id="somebody else"), True),
 }
+
+ENDS = ("logout", "login")  # after which the id leads nowhere
 
 
 class Place(Protocol):
@@ -147,7 +151,7 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 PLACE, COOKIES = Memory(), CookieSessionStore(CONFIG, clock=Clock(NOW))
-_apps = [ASGISessionMiddleware(_answer, config_with(store=store)) for store in (PLACE.store, COOKIES)]
+_apps = [ASGISessionMiddleware(_answer, replace(CONFIG, store=store)) for store in (PLACE.store, COOKIES)]
 
 
 async def check_cookie_header(lines: Sequence[bytes]) -> None:
@@ -175,13 +179,38 @@ async def check_stored(place: Place, value: bytes, handlers: Iterable[str] = HAN
         with harmless_log(ID, hash_id(ID)):
             session = await store.open(ID, https=True)
             assert _handle(session.handle), f"handle {session.handle!a}"
+            was_live = not session.is_new
             try:
-                check_set_cookie(await visit(store, session, handler))
+                cookie = await visit(store, session, handler)
             except SessionTooLarge:
                 assert may_be_too_large, f"{name}: stores too little for that"
                 assert await place.values() == {key: value}, f"{name}: refused, and yet stored"
+            else:
+                check_set_cookie(cookie)
+                ended = cookie is not None and cookie.change is CookieChange.DELETE
+                assert ended or not (was_live and name == "logout"), "a logout that ends nothing"
             check_values(await place.values(), key, value, store.key_prefix)
-            await store.open(ID, https=True)
+            after = await store.open(ID, https=True)
+            assert not after or name not in ENDS
+
+
+async def check_replaced(place: Place, value: bytes, handlers: Iterable[str] = HANDLERS) -> None:
+    """Any bytes that take a session's place between a request's load and its commit."""
+    store, key = place.store, place.store.key_for(ID)
+    for name in handlers:
+        handler, stores = HANDLERS[name][0], name not in ENDS
+        await place.plant(key, PLAIN)
+        with harmless_log(ID, hash_id(ID)):
+            session = await store.open(ID, https=True)
+            await place.plant(key, value)
+            try:
+                check_set_cookie(await visit(store, session, handler))
+            except SessionTooLarge:  # together with what stands there now
+                assert stores, f"{name}: stores too little for that"
+                assert await place.values() == {key: value}, f"{name}: refused, and yet stored"
+            check_values(await place.values(), key, value, store.key_prefix)
+            after = await store.open(ID, https=True)
+            assert stores or not after, f"{name}: the old id leads somewhere"
 
 
 def check_values(values: dict[str, bytes], key: str, planted: bytes, prefix: str) -> None:

@@ -41,6 +41,7 @@ CORRUPT = {
     "an endless stamp": b'{"__created_at":1e308,"__last_seen_at":1e308,"handle":"abc","data":{}}',
     "too large a stamp": b'{"__created_at":1e400,"__last_seen_at":4e9,"handle":"abc","data":{}}',
     "a negative stamp": b'{"__created_at":-1,"__last_seen_at":4e9,"handle":"abc","data":{}}',
+    "white space first": b" " + far_future(b"{}"),
     "two documents": far_future(b"{}") * 2,
     "nearly a tombstone": b"moved elsewhere",
     "a tombstone with more": b"dead\n",

@@ -1,16 +1,17 @@
-"""Target: what stands under a session's key; the first byte tells what the handler does with it."""
+"""Target: what stands under a session's key; the first byte tells since when, and what the handler does with it."""
 
 from collections.abc import Awaitable
 
 from fuzzing import fuzz
-from hostile import HANDLERS, PLACE, check_stored
+from hostile import HANDLERS, PLACE, check_replaced, check_stored
 from hostile_seeds import stored_values
 
-NAMES = list(HANDLERS)
+WAYS = [(check, name) for check in (check_stored, check_replaced) for name in HANDLERS]
 
 
-def check(data: bytes) -> Awaitable[None]:
-    return check_stored(PLACE, data[1:], [NAMES[data[0] % len(NAMES)]] if data else NAMES)
+def one(data: bytes) -> Awaitable[None]:
+    check, name = WAYS[data[0] % len(WAYS) if data else 0]
+    return check(PLACE, data[1:], [name])
 
 
-fuzz(check, [bytes([number]) + value for value in stored_values() for number in range(len(NAMES))])
+fuzz(one, [bytes([number]) + value for value in stored_values() for number in range(len(WAYS))])

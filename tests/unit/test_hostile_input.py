@@ -9,7 +9,7 @@ from typing import Any
 
 import hostile_strategies as examples
 import pytest
-from hostile import CONFIG, NOW, Memory, check_cookie_header, check_stored
+from hostile import CONFIG, NOW, Memory, check_cookie_header, check_replaced, check_stored
 from hostile_seeds import COOKIE_HEADERS, CORRUPT, READABLE, URLS, document
 from hostile_text import (
     check_key_prefix,
@@ -67,16 +67,18 @@ async def test_any_stored_value_is_a_session_or_an_anonymous_one(value: bytes) -
     await check_stored(Memory(), value)
 
 
-@pytest.mark.parametrize("name", CORRUPT)
-async def test_a_named_corrupt_value_does_no_harm(name: str) -> None:
+@given(examples.stored_values)
+@settings(max_examples=200)
+async def test_any_value_may_take_a_sessions_place_under_way(value: bytes) -> None:
+    """What was loaded is not what is there at the commit: merged where it can be, and otherwise gone."""
+    await check_replaced(Memory(), value)
+
+
+@pytest.mark.parametrize("name", [*CORRUPT, *READABLE])
+async def test_a_named_value_does_no_harm(name: str) -> None:
     """Those that are asked of Redis as well."""
-    await check_stored(Memory(), CORRUPT[name])
-
-
-@pytest.mark.parametrize("name", READABLE)
-async def test_a_named_odd_value_does_no_harm(name: str) -> None:
-    """Stored by somebody else, and yet a session."""
-    await check_stored(Memory(), READABLE[name])
+    await check_stored(Memory(), {**CORRUPT, **READABLE}[name])
+    await check_replaced(Memory(), {**CORRUPT, **READABLE}[name])
 
 
 @given(examples.mutated(st.just(GENUINE.encode())))
