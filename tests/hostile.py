@@ -54,6 +54,7 @@ HANDLERS: dict[str, tuple[Callable[[Session], object], bool]] = {
 }
 
 ENDS = ("logout", "login")  # after which the id leads nowhere
+STAYS = {"untouched": {}, "looked into": {}, "changed": {"b": 2}}  # under the same id, and what is then there besides
 
 
 class Place(Protocol):
@@ -179,19 +180,20 @@ async def check_stored(place: Place, value: bytes, handlers: Iterable[str] = HAN
         with harmless_log(ID, hash_id(ID)):
             session = await store.open(ID, https=True)
             assert _handle(session.handle), f"handle {session.handle!a}"
-            was_live = not session.is_new
+            was_live, before = not session.is_new, dict(session)
             try:
                 cookie = await visit(store, session, handler)
             except SessionTooLarge:
                 assert may_be_too_large, f"{name}: stores too little for that"
                 assert await place.values() == {key: value}, f"{name}: refused, and yet stored"
-            else:
-                check_set_cookie(cookie)
-                ended = cookie is not None and cookie.change is CookieChange.DELETE
-                assert ended or not (was_live and name == "logout"), "a logout that ends nothing"
-            check_values(await place.values(), key, value, store.key_prefix)
+                continue
             after = await store.open(ID, https=True)
-            assert not after or name not in ENDS
+        check_set_cookie(cookie)
+        check_values(await place.values(), key, value, store.key_prefix)
+        ended = cookie is not None and cookie.change is CookieChange.DELETE
+        assert ended or not (was_live and name == "logout"), "a logout that ends nothing"
+        assert name not in ENDS or not after, f"{name}: the old id leads somewhere"
+        assert name not in STAYS or after == (before | STAYS[name] if was_live else {}), f"{name}: {dict(after)}"
 
 
 async def check_replaced(place: Place, value: bytes, handlers: Iterable[str] = HANDLERS) -> None:

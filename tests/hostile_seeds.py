@@ -52,6 +52,7 @@ READABLE = {
     "plain": document(b'{"a":1,"b":[true,null,"\xc3\xa9",{"c":1.5}]}'),
     "no data": document(b"{}"),
     "a user": document(b'{"user_id":7}'),
+    "a user spelt in another way": document(b'{"user_id":"\\u0061","a":[1]}'),
     "a strange user": document(b'{"user_id":[{"id":"\\u0000"}]}'),
     "control characters": document(b'{"\\u0000\\r\\n":"\\u001b[2J\\r\\nSet-Cookie: a=b"}'),
     "a handle of control characters": document(b'{"a":1}', handle=b'"\\u001b[2J\\r\\nforged"'),
