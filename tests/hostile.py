@@ -28,6 +28,7 @@ ID = "i" * 43  # of the session whose stored value is hostile; no other text in 
 PREFIX = "hostile:"
 CONFIG = config_with(absolute_timeout_seconds=10_000)  # so that both limits take part
 CODEC = Codec(CONFIG)
+SECRET_DATA = "precious"  # stands in some stored values, and is nobody's business who reads a log
 PLAIN = b'{"__created_at":1699996000,"__last_seen_at":1699996000,"handle":"abc","data":{"a":[1],"user_id":1}}'
 MOST_KEYS = 3  # what an end follows, what it ends, and what begins instead
 
@@ -177,7 +178,7 @@ async def check_stored(place: Place, value: bytes, handlers: Iterable[str] = HAN
     for name in handlers:
         handler, may_be_too_large = HANDLERS[name]
         await place.plant(key, value)
-        with harmless_log(ID, hash_id(ID)):
+        with harmless_log(ID, hash_id(ID), SECRET_DATA):
             session = await store.open(ID, https=True)
             assert _handle(session.handle), f"handle {session.handle!a}"
             was_live, before = not session.is_new, dict(session)
@@ -202,7 +203,7 @@ async def check_replaced(place: Place, value: bytes, handlers: Iterable[str] = H
     for name in handlers:
         handler, stores = HANDLERS[name][0], name not in ENDS
         await place.plant(key, PLAIN)
-        with harmless_log(ID, hash_id(ID)):
+        with harmless_log(ID, hash_id(ID), SECRET_DATA):
             session = await store.open(ID, https=True)
             await place.plant(key, value)
             try:

@@ -27,6 +27,7 @@ CORRUPT = {
     "a list": b"[]",
     "half a document": b'{"__created_at":',
     "no envelope": b"{}",
+    "half a document with a secret": b'{"handle":"precious","data":{"card":"precious',
     "another package's": b'{"user_id":7}',
     "a pickle": b"\x80\x04\x95\x05\x00",
     "invalid UTF-8": b"\xff\xfe\xfd",

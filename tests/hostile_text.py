@@ -24,7 +24,6 @@ URL_REFUSED = (
     "unix://[user:password@]/path.sock[?db=n], with options that redis-py knows ("
 )
 STORE_SHOWN = "<RedisSessionStore: keys chirp:session:*, in use on 0 event loops>"
-ATTRIBUTES = {"Max-Age", "Path", "Domain", "HttpOnly", "SameSite", "Partitioned", "Secure", "Expires"}
 
 _names_a_setting = re.compile(rf"({'|'.join(SessionConfig.__slots__)})\b").match
 
@@ -85,6 +84,7 @@ def check_redis_url(url: str) -> None:
         text = str(error)
         assert text.startswith(URL_REFUSED), text
         assert text[len(URL_REFUSED) : -1].isidentifier(), text  # the class of the parser's error
+        assert error.__cause__ is None
         assert error.__suppress_context__, "the parser's error may hold the password, and would be shown"
 
 
@@ -129,8 +129,22 @@ def _check_written(store: BuiltInStore) -> None:
         assert (opened.created_at, opened.data) == (NOW, {"a": 1})
     for https in (True, False, None):
         for header in (writer.write("v", CookieChange.NEW, https=https), writer.delete(https=https)):
-            first, *attributes = header.header.split("; ")
+            first, *attributes = header.header.split(";")
             assert header.header.isascii()
             assert header.header.isprintable()
             assert first.startswith(f"{store.config.cookie_name}=")
-            assert {attribute.partition("=")[0] for attribute in attributes} <= ATTRIBUTES, header.header
+            names = [attribute.partition("=")[0].strip() for attribute in attributes]
+            assert sorted(names) == sorted(_attributes(store.config, https, names)), header.header
+
+
+def _attributes(config: SessionConfig, https: bool | None, names: list[str]) -> list[str]:
+    """Return the names of the attributes that a config's cookie has, one of each."""
+    secure = https is not False if config.secure == "auto" else config.secure
+    optional = {
+        "Domain": config.domain is not None,
+        "HttpOnly": config.httponly,
+        "Partitioned": config.partitioned,
+        "Secure": secure,
+        "Expires": "Expires" in names,  # a deletion's
+    }
+    return ["Max-Age", "Path", "SameSite", *(name for name, there in optional.items() if there)]

@@ -25,12 +25,19 @@ def test_an_id_that_is_not_in_its_cookie_is_ignored(site: Site, place: str) -> N
     """In a URL it would be in logs, histories and Referer headers, and could be planted with a link."""
     session_id = str(site.cookie)
     site.client.cookies.clear()
+    named = f"{COOKIE}={session_id}"
     ways = {
-        "query": {"path": f"/?{COOKIE}={session_id}"},
-        "path": {"path": f"/;{COOKIE}={session_id}"},
-        "header": {"headers": {"authorization": f"Bearer {session_id}", COOKIE: session_id, "x-session": session_id}},
+        "query": {"path": f"/?{named}"},
+        "path": {"path": f"/;{named}"},
+        "header": {
+            "headers": {
+                "authorization": f"Bearer {session_id}",
+                COOKIE: session_id,
+                "x-session": named,
+            }
+        },
         "form": {"method": "POST", "data": {COOKIE: session_id}},
-        "another cookie": {"headers": {"cookie": f"x{COOKIE}={session_id}; session={session_id}"}},
+        "another cookie": {"headers": {"cookie": f"x{named}; session={session_id}"}},
     }
     response = site.visit(seen, **ways[place])
     assert (response.text, site.store.used[1:]) == ("{}", [])

@@ -293,11 +293,6 @@ def _returns_equal(value: object) -> bool:
         return False
 
 
-def _quoted(key: str | int) -> str:
-    """Return a key as messages have it: in ASCII, and nothing in it that a terminal or a log would obey."""
-    return json.dumps(key[:64] if isinstance(key, str) else key).replace("\x7f", "\\u007f")
-
-
 def _unfaithful(session: dict[str, Any]) -> SessionNotSerializable:
     """Name the innermost value that does not come back; only types are told, since values may be secret."""
     path: str = "session"
@@ -319,7 +314,7 @@ def _unfaithful(session: dict[str, Any]) -> SessionNotSerializable:
         if culprit is None:
             break
         key, value = culprit
-        path += f"[{_quoted(key)}]"
+        path += f"[{json.dumps(key[:64] if isinstance(key, str) else key)}]"
     reason = (
         f"a {type(value).__name__} nested more than {DEEPEST_NESTING} levels deep, or with such a value inside,"
         if isinstance(value, dict | list)
