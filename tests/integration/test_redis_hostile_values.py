@@ -35,14 +35,14 @@ async def place(make_store: MakeStore, redis_client: Redis) -> OnRedis:
 
 
 @given(value=examples.stored_values)
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example plants anew
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])  # each example plants anew
 async def test_any_stored_value_is_a_session_or_an_anonymous_one(place: OnRedis, value: bytes) -> None:
     """With every kind of handler; afterwards there is nothing outside the prefix, and nothing that cannot be read."""
     await check_stored(place, value)
 
 
 @given(value=examples.stored_values)
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_value_may_take_a_sessions_place_under_way(place: OnRedis, value: bytes) -> None:
     """What was loaded is not what is there at the commit: merged where it can be, and otherwise gone."""
     await check_replaced(place, value)

@@ -48,7 +48,7 @@ odd_values = st.one_of(
 
 
 @given(examples.cookie_headers)
-@settings(max_examples=400)
+@settings(max_examples=300)
 async def test_any_cookie_header_finds_the_right_cookie_or_none(lines: list[bytes]) -> None:
     """As a plain parser finds it; what is malformed asks no store, and the answer is that of a first visit."""
     await check_cookie_header(lines)
@@ -61,14 +61,14 @@ async def test_a_long_cookie_header_is_read_in_time(name: str) -> None:
 
 
 @given(examples.stored_values)
-@settings(max_examples=500)
+@settings(max_examples=300)
 async def test_any_stored_value_is_a_session_or_an_anonymous_one(value: bytes) -> None:
     """With every kind of handler, through `open` and `commit`."""
     await check_stored(Memory(), value)
 
 
 @given(examples.stored_values)
-@settings(max_examples=200)
+@settings(max_examples=150)
 async def test_any_value_may_take_a_sessions_place_under_way(value: bytes) -> None:
     """What was loaded is not what is there at the commit: merged where it can be, and otherwise gone."""
     await check_replaced(Memory(), value)
@@ -82,7 +82,7 @@ async def test_a_named_value_does_no_harm(name: str) -> None:
 
 
 @given(examples.mutated(st.just(GENUINE.encode())))
-@settings(max_examples=400)
+@settings(max_examples=300)
 async def test_a_changed_signed_cookie_is_no_session(value: bytes) -> None:
     """Cut, doubled or replaced anywhere, it is an anonymous request, or the very session that was signed."""
     await check_signed_cookie(value.decode("latin-1"))
@@ -140,7 +140,7 @@ async def test_a_compressed_bomb_with_a_good_signature_is_bounded() -> None:
 
 
 @given(examples.urls)
-@settings(max_examples=400)
+@settings(max_examples=300)
 def test_any_redis_url_is_a_store_or_a_configuration_error(url: str) -> None:
     """Which repeats nothing of it: there may be a password anywhere in a URL with a slip."""
     check_redis_url(url)
@@ -157,7 +157,7 @@ def test_a_named_url_does_no_harm(name: str) -> None:
 @example("domain", "a\r\nSet-Cookie: b=c")
 @example("cookie_name", "a=b; HttpOnly")
 @example("samesite", "lax; Domain=evil.example")
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_any_setting_is_refused_in_one_line_or_works(name: str, value: Any) -> None:
     """And what works makes one `Set-Cookie` with the attributes that there are."""
     check_setting(name, value)
