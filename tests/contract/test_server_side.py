@@ -1,13 +1,19 @@
 """The rows of the end-of-request table that need a server, and the promises about ids."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from visits import put_in as put
 
+from chirp.errors import SessionTooLarge
 from chirp.middleware.sessions import Session, regenerate_session, rotate_session, session_id
 from chirp.middleware.sessions.server_side import ServerSideStore
+from chirp.middleware.sessions.steps import Create, Delete
+from chirp.middleware.sessions.store import BuiltInStore
 from chirp.testing import Browser, ManualClock
+
+MakeStore = Callable[..., BuiltInStore]
 
 UNKNOWN_ID = "u" * 43
 
@@ -168,8 +174,6 @@ async def test_a_corrupt_value_is_an_anonymous_session_and_a_warning(
     await server_browser.visit(put(a=1))
     store, cookie = server_browser.store, server_browser.cookie
     assert isinstance(store, ServerSideStore)
-    from chirp.middleware.sessions.steps import Create, Delete  # noqa: PLC0415 - only this test plants values
-
     await store._run([Delete(store.key_for(cookie or ""))])
     await store._run([Create(store.key_for(cookie or ""), value, 60_000)])
     assert await server_browser.read() == {}
@@ -269,3 +273,40 @@ async def test_load_finds_the_last_well_formed_cookie(server_browser: Browser) -
     header = f"chirp_session={'u' * 43}; chirp_session={server_browser.cookie}; chirp_session=malformed"
     request = Request({"type": "http", "headers": [(b"cookie", header.encode())]})
     assert dict(await server_browser.store.load(request)) == {"a": 1}
+
+
+def document_of(data: bytes) -> bytes:
+    """Return a session's document, last seen long enough ago that a touch is due."""
+    stamp = b"%d" % (ManualClock().now - 4000)
+    return b'{"__created_at":%s,"__last_seen_at":%s,"handle":"abc","data":%s}' % (stamp, stamp, data)
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"a":["%s"]}' % (b"x" * 300), b'{"a":[%s]}' % b",".join([b"1e15"] * 30)], ids=["large", "other spelling"]
+)
+@pytest.mark.parametrize(
+    "handler", [lambda session: None, lambda session: session.get("a")], ids=["untouched", "looked into"]
+)
+async def test_reading_a_document_that_has_outgrown_max_bytes_slides_it(
+    make_server_store: MakeStore, data: bytes, handler: Callable[[Session], object]
+) -> None:
+    """Such as after the limit was lowered: the limit is for what a request stores, and this one stores nothing."""
+    browser = Browser(make_server_store(max_bytes=256), UNKNOWN_ID)
+    store = browser.store
+    assert isinstance(store, ServerSideStore)
+    await store._run([Create(store.key_for(UNKNOWN_ID), document_of(data), 60_000)])
+    assert "Max-Age" in (await browser.visit(handler) or "")
+    assert list(await browser.read()) == ["a"]
+    assert b"%d" % store.clock() in (await stored(store, UNKNOWN_ID) or b"")
+
+
+async def test_changing_a_document_that_has_outgrown_max_bytes_is_refused(make_server_store: MakeStore) -> None:
+    """What a request stores is bound by the limit, and what stood there stays."""
+    browser = Browser(make_server_store(max_bytes=256), UNKNOWN_ID)
+    store = browser.store
+    assert isinstance(store, ServerSideStore)
+    document = document_of(b'{"a":["%s"]}' % (b"x" * 300))
+    await store._run([Create(store.key_for(UNKNOWN_ID), document, 60_000)])
+    with pytest.raises(SessionTooLarge):
+        await browser.visit(lambda session: session["a"].append(1))
+    assert await stored(store, UNKNOWN_ID) == document

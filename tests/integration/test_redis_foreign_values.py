@@ -6,46 +6,13 @@ import logging
 from collections.abc import Awaitable, Callable
 
 import pytest
+from hostile_seeds import CORRUPT
 from redis.asyncio import Redis
 from visits import commit, handle, put, read, visit
 
 from chirp.middleware.sessions import RedisSessionStore, regenerate_session
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.session_id import hash_id, mint
-
-
-def far_future(data: bytes) -> bytes:
-    """Return a document whose envelope is in order and not expired."""
-    return b'{"__created_at":4e9,"__last_seen_at":4e9,"handle":"abc","data":' + data + b"}"
-
-
-CORRUPT = {
-    "empty": b"",
-    "text": b"hello",
-    "a number": b"1",
-    "null": b"null",
-    "a list": b"[]",
-    "half a document": b'{"__created_at":',
-    "no envelope": b"{}",
-    "another package's": b'{"user_id":7}',
-    "a pickle": b"\x80\x04\x95\x05\x00",
-    "invalid UTF-8": b"\xff\xfe\xfd",
-    "invalid UTF-8 in the data": far_future(b'{"a":"\xff"}'),
-    "a lone surrogate": far_future(b'{"a":"\\ud800"}'),
-    "data that is no object": far_future(b"[1]"),
-    "data that is null": far_future(b"null"),
-    "deep data": far_future(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
-    "deep beside the data": far_future(b"{}")[:-1] + b',"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "deep and nothing else": b"{" + b'"a":{' * 100_000,
-    "stamps of text": b'{"__created_at":"now","__last_seen_at":4e9,"handle":"abc","data":{}}',
-    "an endless stamp": b'{"__created_at":1e308,"__last_seen_at":1e308,"handle":"abc","data":{}}',
-    "too large a stamp": b'{"__created_at":1e400,"__last_seen_at":4e9,"handle":"abc","data":{}}',
-    "a negative stamp": b'{"__created_at":-1,"__last_seen_at":4e9,"handle":"abc","data":{}}',
-    "two documents": far_future(b"{}") * 2,
-    "nearly a tombstone": b"moved elsewhere",
-    "a tombstone with more": b"dead\n",
-    "a tombstone out of the prefix": b"moved ../../" + b"a" * 58,
-}
 
 Plant = Callable[[Redis, str], Awaitable[object]]
 

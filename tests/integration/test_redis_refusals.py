@@ -243,3 +243,10 @@ def test_a_refusal_that_quotes_arguments_is_told_without_them() -> None:
     error = unavailable(ResponseError("unknown command 'SET', with args beginning with: 'key' '{\"card\": 4111}'"))
     assert "unknown command 'SET'" in str(error)
     assert "4111" not in str(error)
+
+
+def test_a_refusal_is_told_in_one_readable_line() -> None:
+    """Whatever a server, or something between, puts into it: no terminal and no log obeys it, and it has an end."""
+    error = unavailable(ResponseError("no\n2026 ERROR forged\x1b[2J\x7f\x9b\u2028" + "x" * 1000))
+    assert str(error).startswith(r"Redis did not do it: ResponseError: no\n2026 ERROR forged\x1b[2J\x7f\x9b\u2028xx")
+    assert len(str(error)) < 600

@@ -160,13 +160,16 @@ def test_a_tombstone_is_no_document(tombstone: Tombstone) -> None:
     [
         (b'{"k":1}', b'{"k":1}', False),
         (b'{"k":1}', b'{"k":true}', True),
+        (b'{"k":"\\u0061"}', b'{"k":"a"}', False),
+        (b'{"k":[ 1e1]}', b'{"k":[10.0]}', False),
+        (b'{"k":10}', b'{"k":10.0}', True),
         (b'{"k":1}', b"{}", True),
         (b"{}", b'{"k":null}', True),
         (b'{"k":1,"o":1}', b'{"k":1,"o":2}', False),
     ],
 )
 def test_whether_the_user_differs_is_told_by_its_encoded_value(left: bytes, right: bytes, *, differs: bool) -> None:
-    """True is not 1, and null is not absent."""
+    """True is not 1, null is not absent, and another program's spelling is no other user."""
     by_key = Codec(config_with(user_key="k"))
     assert by_key.user_differs(left, right) is differs
 

@@ -244,8 +244,13 @@ def test_the_fields_of_the_contract_stand_in_its_order() -> None:
         ({"secret_key": "x" * 40 + "\ud800"}, "secret_key"),
         ({"secret_key": SECRET, "cookie_name": "n" * 1025}, "cookie_name"),
         ({"secret_key": SECRET, "absolute_timeout_seconds": 10**400}, "absolute_timeout_seconds"),
+        ({"secret_key": SECRET, "max_age": 10**5000}, "max_age=<int of 4300 digits or more>"),
+        ({"secret_key": SECRET, "touch_interval_seconds": 10**5000}, "touch_interval_seconds=<int"),
+        ({"secret_key": SECRET, "user_key": "\ud800"}, "user_key"),
+        ({"secret_key": SECRET, "user_key": 'a"b'}, "user_key"),
+        ({"secret_key": SECRET, "user_key": "a\\b"}, "user_key"),
+        ({"secret_key": SECRET, "user_key": "a\nb"}, "user_key"),
     ],
-    ids=["surrogate", "long name", "endless"],
 )
 def test_what_could_only_fail_later_fails_at_construction(settings: dict[str, Any], field: str) -> None:
     """Promise 17; the message names the field, and no secret."""

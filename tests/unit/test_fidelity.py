@@ -99,6 +99,12 @@ def types_in(value: Any) -> Any:
     return type(value), value
 
 
+def test_a_path_holds_no_control_character() -> None:
+    """Keys may come from a visitor, and errors are printed and logged."""
+    key = "".join(map(chr, [*range(32), *range(127, 160), 0x2028]))[-64:]
+    assert refused({"\0\r\n\x1b[2J": {key: {1}}}).path.isprintable()
+
+
 @given(st.dictionaries(text, json_values))
 def test_every_json_value_comes_back_as_it_was(session: dict[str, Any]) -> None:
     """With its types: 1, 1.0 and True stay apart, and so do 2**70 and a float."""

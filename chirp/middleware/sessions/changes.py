@@ -50,7 +50,10 @@ class ServerChanges(ServerDocuments):
         return key, value
 
     async def _touch(self, session: Session, data: bytes, now: float) -> SetCookie | None:
-        document, ttl_ms = self._make_document(session, data, now, created_at=session.created_at)
+        # Not bound by max_bytes: the limit may be lower than when this was stored, or the new stamp longer by a digit,
+        # and a request that only reads is not to fail.
+        document = self._codec.encode_touched(session.created_at, now, session.handle, data)
+        ttl_ms = self._lifetime.ttl_ms(session.created_at, now, now)
         swap = Swap(self._key_of(session), session._stored, document, ttl_ms)
         result = await self._write(Write(swap, data, None, data, now))
         if not result.done:

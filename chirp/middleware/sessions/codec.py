@@ -151,8 +151,14 @@ class Codec:
         return bytes(self._decode_raw(document).data)
 
     def user_differs(self, left: bytes, right: bytes) -> bool:
-        """Tell whether the user key has another encoded value, or is in one of the two only."""
-        return bool(self._decode_user(left).user != self._decode_user(right).user)
+        """Tell whether the user key has another value, or is in one of the two only. `True` is not 1."""
+        one, other = self._decode_user(left).user, self._decode_user(right).user
+        if one == other:
+            return False
+        if not (one and other):
+            return True
+        # As this codec spells them: another program may write "\u0061" for "a", which is no other user.
+        return _encode(_decode_any(one)) != _encode(_decode_any(other))
 
     def replace_data(self, document: bytes, old: bytes, new: bytes) -> bytes:
         """Return the document with other data, and all else as it stands.
@@ -179,7 +185,11 @@ class Codec:
         Raises:
             SessionTooLarge: it exceeds `max_bytes`.
         """
-        return self._fitting(_encode(self._envelope(created_at, last_seen_at, handle, msgspec.Raw(data))))
+        return self._fitting(self.encode_touched(created_at, last_seen_at, handle, data))
+
+    def encode_touched(self, created_at: float, last_seen_at: float, handle: str, data: bytes) -> bytes:
+        """Return the document of a request that changes no data, however large others have made it."""
+        return _encode(self._envelope(created_at, last_seen_at, handle, msgspec.Raw(data)))
 
     def _fitting(self, document: bytes) -> bytes:
         if len(document) > self._max_bytes:

@@ -5,6 +5,7 @@ is refused here, with the field, the value, the limit and the remedy.
 """
 
 import re
+import sys
 import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -111,8 +112,13 @@ class SessionConfig:
         )
 
 
-def _refuse(name: str, value: object, rule: str) -> ConfigurationError:
-    return ConfigurationError(f"{name}={value!r}: {rule}")
+def refusal(name: str, value: object, rule: str) -> ConfigurationError:
+    """Return the error for a setting; of a whole number too long for decimal text it tells the size."""
+    try:
+        shown = repr(value)
+    except ValueError:  # more digits than sys.get_int_max_str_digits() allows
+        shown = f"<{type(value).__name__} of {sys.get_int_max_str_digits()} digits or more>"
+    return ConfigurationError(f"{name}={shown}: {rule}")
 
 
 def _check_secrets(config: SessionConfig) -> None:
@@ -138,7 +144,7 @@ def _check_secrets(config: SessionConfig) -> None:
 
 def _check_cookie_name(config: SessionConfig) -> None:
     if not isinstance(config.cookie_name, str) or not _token(config.cookie_name):
-        raise _refuse(
+        raise refusal(
             "cookie_name", config.cookie_name, "must be a token of RFC 9110: no separators, spaces or controls"
         )
     if len(config.cookie_name) > LONGEST_ATTRIBUTE:
@@ -150,23 +156,23 @@ def _check_cookie_name(config: SessionConfig) -> None:
 
 def _check_attributes(config: SessionConfig) -> None:
     if config.samesite not in ("lax", "strict", "none", "Lax", "Strict", "None"):
-        raise _refuse("samesite", config.samesite, 'must be "lax", "strict" or "none"')
+        raise refusal("samesite", config.samesite, 'must be "lax", "strict" or "none"')
     if not isinstance(config.secure, bool) and config.secure != "auto":
-        raise _refuse("secure", config.secure, 'must be True, False or "auto"')
+        raise refusal("secure", config.secure, 'must be True, False or "auto"')
     for name, flag in (("httponly", config.httponly), ("partitioned", config.partitioned)):
         if not isinstance(flag, bool):
-            raise _refuse(name, flag, "must be True or False")
+            raise refusal(name, flag, "must be True or False")
     for name, value in (("path", config.path), ("domain", config.domain)):
         if value is None and name == "domain":
             continue
         if not isinstance(value, str) or not _attribute(value):
-            raise _refuse(name, value, 'must be text without control characters and ";"')
+            raise refusal(name, value, 'must be text without control characters and ";"')
         if len(value) > LONGEST_ATTRIBUTE:
             raise ConfigurationError(f"{name} has {len(value)} bytes: browsers ignore more than {LONGEST_ATTRIBUTE}")
     if not config.path.startswith("/"):
-        raise _refuse("path", config.path, 'must start with "/"')
+        raise refusal("path", config.path, 'must start with "/"')
     if config.domain is not None and not _hostname(config.domain):
-        raise _refuse("domain", config.domain, "must be a host name such as example.com; None for this host only")
+        raise refusal("domain", config.domain, "must be a host name such as example.com; None for this host only")
 
 
 def _check_secure_rules(config: SessionConfig) -> None:
@@ -180,12 +186,12 @@ def _check_secure_rules(config: SessionConfig) -> None:
     )
     for what, applies in needs:
         if applies and config.secure is not True:
-            raise _refuse("secure", config.secure, f"must be True with {what}: browsers drop the cookie otherwise")
+            raise refusal("secure", config.secure, f"must be True with {what}: browsers drop the cookie otherwise")
     if prefix.startswith("__host-"):
         if config.domain is not None:
-            raise _refuse("domain", config.domain, "must be None with a __Host- cookie_name")
+            raise refusal("domain", config.domain, "must be None with a __Host- cookie_name")
         if config.path != "/":
-            raise _refuse("path", config.path, 'must be "/" with a __Host- cookie_name')
+            raise refusal("path", config.path, 'must be "/" with a __Host- cookie_name')
 
 
 def _check_times(config: SessionConfig) -> None:
@@ -199,7 +205,7 @@ def _check_times(config: SessionConfig) -> None:
     if interval is not None and (
         isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 <= interval < config.window
     ):
-        raise _refuse(
+        raise refusal(
             "touch_interval_seconds",
             interval,
             f"must be from 0 to less than the sliding window of {config.window} seconds "
@@ -210,30 +216,28 @@ def _check_times(config: SessionConfig) -> None:
 def _check_document(config: SessionConfig) -> None:
     _check_whole("max_bytes", config.max_bytes, 256, 512 * 1024 * 1024, "bytes (Redis holds at most 512 MiB a value)")
     if config.on_store_error not in ("unavailable", "anonymous"):
-        raise _refuse("on_store_error", config.on_store_error, 'must be "unavailable" or "anonymous"')
+        raise refusal("on_store_error", config.on_store_error, 'must be "unavailable" or "anonymous"')
     for name in ("created_at_key", "last_seen_at_key", "user_key"):
         value = getattr(config, name)
         if not isinstance(value, str) or not value:
-            raise _refuse(name, value, "must be a non-empty string")
-    for name in ("created_at_key", "last_seen_at_key"):
-        value = getattr(config, name)
+            raise refusal(name, value, "must be a non-empty string")
         if not value.isprintable() or '"' in value or "\\" in value:
-            raise _refuse(name, value, "must be printable text without double quotes and backslashes")
-        if value in RESERVED_FIELDS:
-            raise _refuse(name, value, f"the stored document uses {' and '.join(RESERVED_FIELDS)} itself")
+            raise refusal(name, value, "must be printable text without double quotes and backslashes")
+        if name != "user_key" and value in RESERVED_FIELDS:
+            raise refusal(name, value, f"the stored document uses {' and '.join(RESERVED_FIELDS)} itself")
     if config.created_at_key == config.last_seen_at_key:
-        raise _refuse("last_seen_at_key", config.last_seen_at_key, "must differ from created_at_key")
+        raise refusal("last_seen_at_key", config.last_seen_at_key, "must differ from created_at_key")
 
 
 def _check_paths(config: SessionConfig) -> None:
     paths = config.exclude_paths
     if not isinstance(paths, tuple) or not all(isinstance(path, str) and path.startswith("/") for path in paths):
-        raise _refuse("exclude_paths", paths, 'must be a tuple of path prefixes that start with "/"')
+        raise refusal("exclude_paths", paths, 'must be a tuple of path prefixes that start with "/"')
 
 
 def _check_whole(name: str, value: object, least: int, most: int, unit: str) -> None:
     limits = f"must be from {least} to {most} {unit}"
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _refuse(name, value, f"must be a whole number; {limits}")
+        raise refusal(name, value, f"must be a whole number; {limits}")
     if not least <= value <= most:
-        raise ConfigurationError(f"{name}={value}: {limits}")
+        raise refusal(name, value, limits)

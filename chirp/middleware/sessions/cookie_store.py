@@ -13,11 +13,13 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import assert_never
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 from itsdangerous.encoding import want_bytes
 
+from chirp.errors import SessionTooLarge
 from chirp.middleware.sessions.codec import EMPTY_DATA
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import LARGEST_COOKIE, CookieChange, SetCookie
@@ -86,7 +88,9 @@ class CookieSessionStore(BuiltInStore):
             case Outcome.CREATE:
                 return self._sign(session, data, now, CookieChange.NEW, created_at=now)
             case Outcome.TOUCH:
-                return self._sign(session, data, now, CookieChange.SLIDE, created_at=session.created_at)
+                with suppress(SessionTooLarge):  # the new stamp may be longer by a digit; a request that only reads
+                    return self._sign(session, data, now, CookieChange.SLIDE, created_at=session.created_at)
+                return None
             case Outcome.WRITE if data != EMPTY_DATA:
                 last_seen_at = now if due else session.last_seen_at
                 return self._sign(session, data, last_seen_at, CookieChange.NEW, created_at=session.created_at)

@@ -28,7 +28,7 @@ from chirp.middleware.sessions.codec import Codec
 from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.merging import Write, Written
 from chirp.middleware.sessions.redis_client import Link, NotSent, ResponseError, SentInVain, Source
-from chirp.middleware.sessions.redis_node import ClusterNode, RedisNode
+from chirp.middleware.sessions.redis_node import ClusterNode, RedisNode, readable
 from chirp.middleware.sessions.redis_steps import Operation
 from chirp.middleware.sessions.steps import Look, Reply, Step
 
@@ -208,7 +208,7 @@ class Cluster:
         await asyncio.wait({task})  # to await the task itself would let one waiter's end cancel it for all
         if self._routes is stale:
             failure = None if task.cancelled() else task.result()
-            raise StoreUnavailable(f"no node of the cluster told its topology: {failure}") from failure
+            raise StoreUnavailable(f"no node of the cluster told its topology: {readable(failure)}") from failure
 
     def _discover_if_not_yet(
         self, stale: Routes, *, first: Address | None = None, last: Address | None = None

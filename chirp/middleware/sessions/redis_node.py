@@ -20,6 +20,7 @@ from chirp.middleware.sessions.redis_steps import Operation
 from chirp.middleware.sessions.redis_wire import Command, Read
 from chirp.middleware.sessions.steps import Create, Reply, Swap
 
+LONGEST_REASON = 500  # characters of an error's text
 KEY_BYTES = 100  # what a key takes on the wire, roughly
 
 T = TypeVar("T")
@@ -190,13 +191,18 @@ class ClusterNode(RedisNode):
         return await super()._exchange(pairs, lambda replies: read(replies[1::2]), when_lost=when_lost)
 
 
+def readable(cause: BaseException | None) -> str:
+    """Return an error's text as one line of a log, whatever a server or something between has put into it."""
+    text = str(cause).partition(", with args")[0][:LONGEST_REASON]
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def unavailable(cause: BaseException | None) -> StoreUnavailable:
     """Return the error for a refusal or a failed connection.
 
     Redis's texts name commands and hosts. One quotes arguments, and is cut before them: they may be the user's data.
     """
-    text = str(cause).partition(", with args")[0]
-    error = StoreUnavailable(f"Redis did not do it: {type(cause).__name__}: {text}")
+    error = StoreUnavailable(f"Redis did not do it: {type(cause).__name__}: {readable(cause)}")
     error.__cause__ = cause
     return error
 

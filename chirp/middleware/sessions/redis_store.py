@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from chirp.errors import ConfigurationError, StoreUnavailable
-from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.config import SessionConfig, refusal
 from chirp.middleware.sessions.merging import Write, Written
 from chirp.middleware.sessions.per_loop import PerLoop
 from chirp.middleware.sessions.server_side import ServerSideStore
@@ -134,14 +134,14 @@ def _check(key_prefix: str, timeout_seconds: float, max_connections: int) -> Non
         or len(key_prefix) > LONGEST_PREFIX
         or not key_prefix.isprintable()
     ):
-        raise ConfigurationError(
-            f"key_prefix={key_prefix!r}: must be 1 to {LONGEST_PREFIX} printable characters, such as 'myapp:session:'"
+        raise refusal(
+            "key_prefix", key_prefix, f"must be 1 to {LONGEST_PREFIX} printable characters, such as 'myapp:session:'"
         )
     if (
         isinstance(timeout_seconds, bool)
         or not isinstance(timeout_seconds, int | float)
         or not 0 < timeout_seconds <= 60
     ):
-        raise ConfigurationError(f"timeout_seconds={timeout_seconds!r}: must be more than 0 and at most 60 seconds")
+        raise refusal("timeout_seconds", timeout_seconds, "must be more than 0 and at most 60 seconds")
     if isinstance(max_connections, bool) or not isinstance(max_connections, int) or not 1 <= max_connections <= 1000:
-        raise ConfigurationError(f"max_connections={max_connections!r}: must be from 1 to 1000")
+        raise refusal("max_connections", max_connections, "must be from 1 to 1000")

@@ -1,0 +1,86 @@
+"""Every place where this package tells something of a session, a store or a client: what can be in it was looked at.
+
+A new one fails here until somebody has said what of a client's may be in it, and why that does no harm.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import chirp
+
+ROOT = Path(chirp.__file__).parent
+LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
+TOLD_TO_WHO_CALLS = {"StoreUnavailable", "SessionTooLarge", "SessionNotSerializable", "SessionClosed", "SessionError"}
+STAND_ALONE = {"demo", "embedded.py", "cli.py"}  # for development on one's own machine
+
+# What log calls are given besides their text.
+LOGGED = {
+    "error": "a StoreUnavailable of this package (see TOLD), or of a store of others, whose words are theirs",
+    "outcome.value": "one of the words of Outcome",
+    "self._name_of(key)": "twelve hexadecimal digits of a hash",
+    "session.handle": "URL-safe characters; another handle that stood in the store is replaced first",
+    "text + traceback": "log.exception: of a defect in the batcher; its lines are of this package's code",
+}
+
+# What stands in texts of errors that come while requests are served.
+TOLD = {
+    "LARGEST_COOKIE": "a constant",
+    "MOST_MERGES": "a constant",
+    "len(document)": "a number",
+    "path": "keys of the session, which may be a client's, and positions: JSON in ASCII, every control escaped",
+    "readable(cause)": "what Redis or the system says: one line, cut before arguments and after 500 characters",
+    "readable(failure)": "the same",
+    "reason": "of this package's words, a number and the name of a class",
+    "self._max_bytes": "a number",
+    "self._timeout": "a number",
+    "session.handle": "as above",
+    "size": "a number",
+    "slot": "a number",
+    "type(cause).__name__": "the name of a class",
+}
+
+
+def calls() -> Iterator[ast.Call]:
+    for path in sorted(ROOT.rglob("*.py")):
+        if path.relative_to(ROOT).parts[0] not in STAND_ALONE:
+            tree = ast.parse(path.read_text("utf-8"))
+            yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def expressions(text: ast.expr) -> set[str]:
+    """Return what is filled into a text."""
+    return {ast.unparse(part.value) for part in ast.walk(text) if isinstance(part, ast.FormattedValue)}
+
+
+def test_every_log_call_is_known() -> None:
+    """Its text is a constant, and what is filled in stands in the table above."""
+    found = set()
+    for call in calls():
+        match call.func:
+            case ast.Attribute(value=ast.Name(id="log" | "logging" | "logger"), attr=level) if level in LEVELS:
+                text, *arguments = call.args
+                assert isinstance(text, ast.Constant), ast.unparse(call)
+                found |= {ast.unparse(argument) for argument in arguments}
+                found |= {"text + traceback"} if level == "exception" else set()
+    assert found == set(LOGGED)
+
+
+def test_every_text_of_an_error_while_serving_is_known() -> None:
+    """What is filled in stands in the table above."""
+    found = set()
+    for call in calls():
+        match call.func:
+            case ast.Name(id=name) if name in TOLD_TO_WHO_CALLS and call.args:
+                found |= expressions(call.args[0])
+    assert found == set(TOLD)
+
+
+def test_no_other_logger_is_used_and_nothing_is_printed() -> None:
+    """So that the calls above are all there are."""
+    for call in calls():
+        match call.func:
+            case ast.Attribute(attr="getLogger"):
+                assert ast.unparse(call) == "logging.getLogger('chirp.sessions')"
+            case ast.Name(id="print"):
+                raise AssertionError(ast.unparse(call))
