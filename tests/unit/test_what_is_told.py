@@ -20,7 +20,7 @@ LOGGED = {
     "outcome.value": "one of the words of Outcome",
     "self._name_of(key)": "twelve hexadecimal digits of a hash",
     "session.handle": "URL-safe characters; another handle that stood in the store is replaced first",
-    "text + traceback": "log.exception: of a defect in the batcher; its lines are of this package's code",
+    "text + traceback": "log.exception: of a defect in the batcher or in a group; its lines are of this package's code",
 }
 
 # What stands in texts of errors that come while requests are served.
