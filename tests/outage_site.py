@@ -106,6 +106,11 @@ class Site:
         key_prefix: of the store.
         timeout_seconds: of the store.
         source: how the store reaches its server.
+
+    Attributes:
+        gated: the path whose handler waits at the gate.
+        entered: the handler is there.
+        gate: it may go on.
     """
 
     def __init__(self, kind: str, way: Way, key_prefix: str, timeout_seconds: float, **source: Any) -> None:
@@ -115,6 +120,7 @@ class Site:
         self.app = app_under(way.front, self._answer, replace(config, store=self.store))
         self.browser, self.bystander = self._browser(), self._browser()
         self.seen = Seen()
+        self.gated = "/it"
         self.entered = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
@@ -133,7 +139,7 @@ class Site:
 
     async def _answer(self, request: Request) -> Response:
         path = request.url.path
-        if path == "/it":
+        if path == self.gated:
             self.seen.handled = True
             self.entered.set()
             await self.gate.wait()

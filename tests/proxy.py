@@ -52,6 +52,7 @@ class Proxy:
         delay: called for each piece of a reply; seconds to hold it back.
         accept_open: whether new connections pass replies.
         accept_lost: whether new connections are made and then lost.
+        passing: what clients send is passed on while it is set, and later otherwise, even when they have gone by then.
         halve_replies: of each reply only the first half passes, and then the connection is closed.
         error: what each command is answered with, as it is on the wire, instead of being passed on.
     """
@@ -63,6 +64,8 @@ class Proxy:
         self.delay: Callable[[], float] | None = None
         self.accept_open = True
         self.accept_lost = False
+        self.passing = asyncio.Event()
+        self.passing.set()
         self.halve_replies = False
         self.error: bytes | None = None
         self.url = ""
@@ -112,6 +115,7 @@ class Proxy:
         self, wire: Wire, reader: asyncio.StreamReader, server: asyncio.StreamWriter, client: asyncio.StreamWriter
     ) -> None:
         while data := await reader.read(CHUNK_BYTES):
+            await self.passing.wait()
             wire.request(data)
             if wire.lost:
                 continue
