@@ -134,7 +134,8 @@ async def observe(place: Place, cause: Callable[[Any], Any], moment: str, *, tim
     }
     try:
         await next(iter(sites.values())).warm()
-        await asyncio.gather(*(site.prepare() for site in sites.values()))
+        for site in sites.values():  # one after another: before the failure no deadline is to pass on a busy machine
+            await site.prepare()
         presented = {of: site.store.key_for(site.cookie) for of, site in sites.items() if site.cookie}
         place.keys += presented.values()
         await _meet(place, cause, moment, list(sites.values()))
@@ -142,7 +143,8 @@ async def observe(place: Place, cause: Callable[[Any], Any], moment: str, *, tim
             documents = await _documents(place, site.store.key_prefix)
             site.seen.live = list(documents.values())
             site.seen.moved = presented.get(of) not in documents
-        await asyncio.gather(*(site.look_afterwards() for site in sites.values()))
+        for site in sites.values():
+            await site.look_afterwards()
     finally:
         await asyncio.gather(*(site.aclose() for site in sites.values()))
     return {of: site.seen for of, site in sites.items()}
