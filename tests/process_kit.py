@@ -54,7 +54,7 @@ class Processes:
         done = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=SECONDS, check=False
         )
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return Ended(done.returncode, done.stdout, _complaints(done.stderr))
 
     @contextmanager
     def serving(self, command: Sequence[str], **environment: str) -> Iterator["Serving"]:
@@ -111,9 +111,14 @@ class Serving:
         self.process.send_signal(with_signal)
         out, err = self.process.communicate(timeout=SECONDS)
         # uvicorn, when it supervises others, leaves the socket that it was given to the end of the interpreter.
-        listening = f"laddr=('127.0.0.1', {self.port})>"
-        err = "\n".join(line for line in err.splitlines() if not line.endswith(listening))
-        return Ended(self.process.returncode, out, err)
+        return Ended(self.process.returncode, out, _complaints(err, f"laddr=('127.0.0.1', {self.port})>"))
+
+
+def _complaints(err: str, not_ours: str = "\n") -> str:
+    """Return what was said, without lines that end with `not_ours` and those of a busy machine."""
+    slow = ("Executing ", " seconds")  # how asyncio, which `-X dev` has debug, begins and ends to tell of slow steps
+    lines = [line for line in err.splitlines() if not line.endswith(not_ours)]
+    return "\n".join(line for line in lines if not (line.startswith(slow[0]) and line.endswith(slow[1])))
 
 
 @contextmanager
