@@ -4,6 +4,10 @@ The failures stand in `failures.FAILURES`, the kinds of requests in `outage_site
 """
 
 import asyncio
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -14,7 +18,7 @@ import pytest
 from failures import FAILURES, After, Failure
 from failures_of_servers import restarted
 from outage import BEFORE, DURING, MOMENTS, ClusterPlace, Outcomes, observe, server_place
-from outage_site import BYSTANDER, KINDS, WAYS, Seen, Way, set_cookie
+from outage_site import BYSTANDER, KINDS, WAYS, Seen, Site, Way, set_cookie
 
 TIMEOUT = 0.5  # of a store whose deadline has to pass
 LONG = 20.0  # of one that is told before
@@ -186,3 +190,30 @@ def test_a_restart_without_the_data_brings_nothing_back(moment: str, tmp_path: P
     for seen in asyncio.run(observed()).values():
         assert (seen.status, seen.resumed) == (200, [200] * 5)
         assert [data for data in [*seen.live, seen.shown, seen.bystander] if "a" in data or BYSTANDER in data] == []
+
+
+@pytest.fixture
+def full_backlog() -> Iterator[str]:
+    """An address where connections stay half made: one listens there, accepts nobody, and its queue is full."""
+    with ExitStack() as sockets:
+        listening = sockets.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(100):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+            if not select.select([], [waiting], [], 0.2)[1]:
+                yield f"redis://127.0.0.1:{listening.getsockname()[1]}/0"
+                return
+        pytest.fail("the queue of a listening socket takes 100 connections although it was asked for none")
+
+
+@pytest.mark.parametrize("way", WAYS, ids="-".join)
+async def test_where_no_connection_comes_about_the_client_is_told_at_the_deadline(full_backlog: str, way: Way) -> None:
+    """To connect counts into the deadline, however long the system would try."""
+    site = Site("login", way, "chirp-test:", TIMEOUT, redis_url=full_backlog)
+    await site.request()
+    await site.aclose()
+    assert (site.seen.status, site.seen.handled) == (503, True)
+    assert site.seen.seconds <= TIMEOUT + SLACK
