@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from cluster import RunningCluster
 from outage_site import BYSTANDER, KINDS, WAYS, Seen, Site, Way
 from proxy import Proxy, proxied
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from servers import OwnServer, program_on_path
@@ -32,7 +32,7 @@ class Place(Protocol):
 
     keys: list[str]
 
-    async def source(self) -> dict[str, Any]:
+    async def source(self, way: Way) -> dict[str, Any]:
         """Return how one more store reaches it."""
 
     async def values(self, prefix: str) -> dict[str, bytes]:
@@ -61,12 +61,22 @@ class ServerPlace:
         self._user = user
         self._through_proxy = through_proxy
 
-    async def source(self) -> dict[str, Any]:
+    async def source(self, way: Way) -> dict[str, Any]:
         url = self.server.url
         if self._through_proxy:
             self.proxies.append(await self._stack.enter_async_context(proxied(url)))
             url = self.proxies[-1].url
-        return {"redis_url": url if self._user is None else url.replace("redis://", f"redis://{self._user}@")}
+        if self._user is not None:
+            url = url.replace("redis://", f"redis://{self._user}@")
+        match way.source:
+            case "pool":
+                pool = ConnectionPool.from_url(url)
+                self._stack.push_async_callback(pool.aclose)
+                return {"pool": pool}
+            case "client":
+                return {"client": lambda: Redis.from_url(url)}
+            case _:
+                return {"redis_url": url}
 
     async def values(self, prefix: str) -> dict[str, bytes]:
         for _ in range(2):
@@ -81,7 +91,7 @@ class ClusterPlace:
         self.cluster = cluster
         self.keys: list[str] = []
 
-    async def source(self) -> dict[str, Any]:
+    async def source(self, way: Way) -> dict[str, Any]:
         return {"client": self.cluster.client}
 
     async def values(self, prefix: str) -> dict[str, bytes]:
@@ -127,7 +137,11 @@ async def observe(place: Place, cause: Callable[[Any], Any], moment: str, *, tim
     slot = secrets.token_hex(8)  # one for all, in a cluster: a test that moves it moves all sessions
     sites = {
         (kind, way): Site(
-            kind, way, f"chirp-test:{{{slot}}}:{kind}:{way.front}:{way.mode}:", timeout_seconds, **await place.source()
+            kind,
+            way,
+            f"chirp-test:{{{slot}}}:{kind}:{way.front}:{way.mode}:",
+            timeout_seconds,
+            **await place.source(way),
         )
         for kind in KINDS
         for way in WAYS
@@ -157,9 +171,10 @@ async def _meet(place: Place, cause: Callable[[Any], Any], moment: str, sites: l
         return
     for site in sites:
         site.gate.clear()
-    requests = [asyncio.create_task(site.request()) for site in sites]
-    async with asyncio.timeout(20):
-        for site in sites:
+    requests = []
+    for site in sites:
+        requests.append(asyncio.create_task(site.request()))
+        async with asyncio.timeout(10):
             await site.entered.wait()
     async with cause(place):
         for site in sites:

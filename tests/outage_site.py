@@ -53,19 +53,20 @@ WRITES = frozenset(KINDS) - {"read"}
 
 
 class Way(NamedTuple):
-    """How a request reaches the store."""
+    """How a request reaches the store, and that its server: by a URL, a pool or a client of the app's."""
 
     front: str
     mode: str
     method: str
+    source: str
 
 
 # Every front, mode and method meets every other one; all eight would show no more.
 WAYS = (
-    Way("app", "unavailable", "POST"),
-    Way("asgi", "unavailable", "GET"),
-    Way("app", "anonymous", "GET"),
-    Way("asgi", "anonymous", "POST"),
+    Way("app", "unavailable", "POST", "url"),
+    Way("asgi", "unavailable", "GET", "pool"),
+    Way("app", "anonymous", "GET", "client"),
+    Way("asgi", "anonymous", "POST", "url"),
 )
 
 
