@@ -20,7 +20,7 @@ from failures_of_servers import restarted
 from outage import BEFORE, DURING, MOMENTS, ClusterPlace, Outcomes, observe, server_place
 from outage_site import BYSTANDER, KINDS, WAYS, Seen, Site, Way, set_cookie
 
-TIMEOUT = 0.5  # of a store whose deadline has to pass
+TIMEOUT = 1.0  # of a store whose deadline has to pass
 LONG = 20.0  # of one that is told long before
 SLACK = 8.0  # what a busy machine may add
 

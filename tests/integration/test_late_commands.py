@@ -26,7 +26,7 @@ class Late:
     """
 
     def __init__(self, kind: str, server: OwnServer, proxy: Proxy, admin: Redis, key_prefix: str) -> None:
-        self.here = Site(kind, WAYS[0], key_prefix, 0.3, redis_url=proxy.url)
+        self.here = Site(kind, WAYS[0], key_prefix, 0.6, redis_url=proxy.url)
         self.elsewhere = Site(kind, WAYS[0], key_prefix, 10, redis_url=server.url)
         self._proxy = proxy
         self._admin = admin
