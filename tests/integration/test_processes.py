@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from process_kit import STRICT, TESTS, Processes, Serving, processes, until
 
@@ -136,17 +137,21 @@ def test_a_reload_serves_the_same_sessions_and_leaves_no_connection(running: Pro
     with running.serving([*UVICORN, *options, "reloaded_site:app"]) as site:
         old = site.visit()
         site_file.write_text(text.replace("VERSION = 1", "VERSION = 2"))
-        new = site.visit()
-        visits = 2
+        visits = [old]
+        cut_off = 0  # by the process that was ending: what they asked for was done or not
 
         def reloaded() -> bool:
-            nonlocal new, visits
-            new = site.visit()
-            visits += 1
-            return new["version"] == 2
+            nonlocal cut_off
+            try:
+                visits.append(site.visit())
+            except httpx2.TransportError:
+                cut_off += 1
+            return visits[-1]["version"] == 2
 
         until(reloaded)
-        assert (new["count"], new["pid"] != old["pid"]) == (visits, True)
+        new = visits[-1]
+        assert len(visits) <= new["count"] <= len(visits) + cut_off
+        assert new["pid"] != old["pid"]
         until(lambda: running.connections() == 1)
         ended = site.end()
     assert (ended.code, ended.out, ended.err) == (0, "", "")
