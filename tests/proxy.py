@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
 
+import hiredis
+
 CHUNK_BYTES = 1 << 16
 
 
@@ -16,6 +18,7 @@ class Wire:
         open: replies pass while it is set; requests always do.
         sent: every byte the client has sent.
         cut: the next reply is thrown away and the connection closed.
+        lost: nothing passes any more in either direction, and neither end is told: the network went away.
         round_trips: how often the client has sent something after it had its reply; what it sends before that is
             pipelined, and costs none of its own.
     """
@@ -25,6 +28,7 @@ class Wire:
         self.open.set()
         self.sent = b""
         self.cut = False
+        self.lost = False
         self.round_trips = 0
         self._answered = True
 
@@ -47,6 +51,10 @@ class Proxy:
             carried it out.
         delay: called for each piece of a reply; seconds to hold it back.
         accept_open: whether new connections pass replies.
+        accept_lost: whether new connections are made and then lost.
+        passing: what clients send is passed on while it is set, and later otherwise, even when they have gone by then.
+        halve_replies: of each reply only the first half passes, and then the connection is closed.
+        error: what each command is answered with, as it is on the wire, instead of being passed on.
     """
 
     def __init__(self, port: int) -> None:
@@ -55,6 +63,11 @@ class Proxy:
         self.lose_reply_to: bytes | None = None
         self.delay: Callable[[], float] | None = None
         self.accept_open = True
+        self.accept_lost = False
+        self.passing = asyncio.Event()
+        self.passing.set()
+        self.halve_replies = False
+        self.error: bytes | None = None
         self.url = ""
         self._tasks: set[asyncio.Task[None]] = set()
         self._requested = asyncio.Condition()
@@ -80,13 +93,14 @@ class Proxy:
         wire = Wire()
         if not self.accept_open:
             wire.open.clear()
+        wire.lost = self.accept_lost
         self.wires.append(wire)
         back = None
         try:
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.port)
             back = asyncio.create_task(self._answer(wire, server_reader, writer))
             try:
-                await self._request(wire, reader, server_writer)
+                await self._request(wire, reader, server_writer, writer)
             finally:
                 server_writer.close()
         except (OSError, asyncio.CancelledError):
@@ -97,9 +111,17 @@ class Proxy:
             writer.close()
             self._tasks.discard(task)
 
-    async def _request(self, wire: Wire, reader: asyncio.StreamReader, server: asyncio.StreamWriter) -> None:
+    async def _request(
+        self, wire: Wire, reader: asyncio.StreamReader, server: asyncio.StreamWriter, client: asyncio.StreamWriter
+    ) -> None:
         while data := await reader.read(CHUNK_BYTES):
+            await self.passing.wait()
             wire.request(data)
+            if wire.lost:
+                continue
+            if self.error is not None:
+                client.write(self.error * _commands_in(data))
+                continue
             if self.lose_reply_to is not None and self.lose_reply_to in data:
                 self.lose_reply_to = None
                 wire.cut = True
@@ -112,7 +134,12 @@ class Proxy:
         with suppress(OSError):
             while data := await server.read(CHUNK_BYTES):
                 await wire.open.wait()
+                if wire.lost:
+                    continue
                 if wire.cut:
+                    break
+                if self.halve_replies:
+                    writer.write(data[: len(data) // 2])
                     break
                 wire.reply()
                 await self._deliver(data, writer)
@@ -126,10 +153,22 @@ class Proxy:
             writer.write(piece)
             await writer.drain()
 
+    def lose_network(self) -> None:
+        """Lose every connection there is and every one that comes, until `accept_lost` is set back."""
+        self.accept_lost = True
+        for wire in self.wires:
+            wire.lost = True
+
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _commands_in(data: bytes) -> int:
+    commands = hiredis.Reader()
+    commands.feed(data)
+    return sum(1 for _ in iter(commands.gets, False))
 
 
 @asynccontextmanager

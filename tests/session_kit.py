@@ -1,6 +1,7 @@
 """What the unit tests of sessions share: a config, a clock to move, a store that can fail, apps under both fronts."""
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ EVERY_METHOD = ("GET", "POST")
 NEW_ID = "no-store, private"
 
 Handler = Callable[[Request], Response]
+AnyHandler = Callable[[Request], Response | Awaitable[Response]]
 
 
 def config_with(**settings: Any) -> SessionConfig:
@@ -98,9 +100,10 @@ class Site:
         return self.client.cookies.get(self.config.cookie_name)
 
 
-def app_under(front: str, handler: Handler, config: SessionConfig) -> Any:
+def app_under(front: str, handler: AnyHandler, config: SessionConfig) -> Any:
     async def endpoint(request: Request) -> Response:
-        return handler(request)
+        answer = handler(request)
+        return await answer if inspect.isawaitable(answer) else answer
 
     if front == "asgi":
         starlette = Starlette(routes=[Route("/{any:path}", endpoint, methods=EVERY_METHOD)])

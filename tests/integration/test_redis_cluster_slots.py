@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from cluster import RunningCluster
 from redis.asyncio.cluster import RedisCluster
+from scripted import scripted
 from visits import CONFIG, MakeStore, commit, put, read, visit
 
 from chirp.errors import StoreUnavailable
@@ -177,3 +178,15 @@ async def test_a_cluster_that_cannot_be_reached_is_unavailable(make_store: MakeS
     store = make_store(client=lambda: RedisCluster(host="127.0.0.1", port=unused_port))
     with pytest.raises(StoreUnavailable, match="topology"):
         await put(store, a=1)
+
+
+@pytest.mark.parametrize("answer", [b"*1\r\n*1\r\n:0\r\n", b"*1\r\n$1\r\nx\r\n", b"*0\r\n", b"$-1\r\n"])
+async def test_an_answer_that_is_no_topology_is_an_outage(make_store: MakeStore, answer: bytes) -> None:
+    """Whatever a node tells when it is asked who serves what, the request is told that the store is unavailable."""
+    async with scripted() as node:
+        node.reply = lambda command: answer
+        host, _, port = node.url.removeprefix("redis://").partition(":")
+        store = make_store(client=lambda: RedisCluster(host=host, port=int(port)))
+        with pytest.raises(StoreUnavailable, match="topology"):
+            await put(store, a=1)
+        await store.aclose()

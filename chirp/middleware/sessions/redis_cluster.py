@@ -232,14 +232,15 @@ class Cluster:
             try:
                 async with asyncio.timeout(self._timeout * SHARE_OF_ONE_NODE):
                     (slots,) = await self._primary_at(address).link.exchange([("CLUSTER", "SLOTS")], list)
-            except (NotSent, SentInVain, TimeoutError) as error:
-                failure = error if isinstance(error, TimeoutError) else error.__cause__
-            else:
                 if isinstance(slots, list) and slots:
                     self._adopt(slots, told_by=address[0])
                     await self._close_those_long_gone()
                     return None
                 failure = slots if isinstance(slots, ResponseError) else ResponseError("the node knows of no slots")
+            except (NotSent, SentInVain) as error:
+                failure = error.__cause__
+            except Exception as error:  # noqa: BLE001 - a deadline, or an answer that is none: another node may know
+                failure = error
         return failure
 
     def _adopt(self, slots: Iterable[Any], *, told_by: str) -> None:

@@ -217,9 +217,14 @@ def wire_over(connection: AbstractConnection, *, owned: bool) -> Wire:
 
 
 def is_lost(connection: AbstractConnection) -> bool:
-    """Tell whether a connection has ended without redis-py's knowing: it does not see a reset while nobody reads."""
+    """Tell whether a connection has ended without redis-py's knowing.
+
+    It does not see a reset while nobody reads, nor that the server has closed a connection on which it awaits
+    notifications of maintenance, as it does by default with RESP3.
+    """
     transport = _transport_of(connection)
-    return transport is not None and transport.is_closing()
+    reader = getattr(connection, "_reader", None)
+    return (transport is not None and transport.is_closing()) or (reader is not None and reader.at_eof())
 
 
 def _transport_of(connection: AbstractConnection) -> Any:
