@@ -127,7 +127,7 @@ FAILURES = {
     "reply lost": Failure(
         of_networks.reply_lost,
         load_fails=False,
-        fails=SCRIPTED | {"rotate"},
+        fails=SCRIPTED,
         after=all_of(After.ASKED),
         keeps_cookie=frozenset({"logout"}),  # repeated, it finds a tombstone, which may be that of a login beside it
         moments=(DURING,),

@@ -2,18 +2,20 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 import pytest
 from monitor import monitored
 from proxy import Proxy, proxied
 from redis.asyncio import Redis
 from servers import OwnServer
-from visits import MakeStore, commit, put, read, visit
+from visits import CONFIG, MakeStore, Visit, commit, put, read, visit
 
 from chirp.errors import StoreUnavailable
-from chirp.middleware.sessions import RedisSessionStore, regenerate_session
+from chirp.middleware.sessions import RedisSessionStore, regenerate_session, rotate_session
 from chirp.middleware.sessions.session import Session
+from chirp.middleware.sessions.steps import Reply, Step
 
 
 @pytest.fixture
@@ -133,26 +135,62 @@ async def test_what_another_request_consumed_is_not_put_back(
     assert await read(direct, cookie) == {"a": 1}
 
 
-async def test_a_rotation_is_not_repeated_and_never_half(
-    store: RedisSessionStore, proxy: Proxy, client: Redis, server: OwnServer
+@pytest.mark.parametrize("follow", [False, True])
+async def test_a_rotation_whose_reply_is_lost_is_looked_for_and_not_repeated(
+    store: RedisSessionStore, proxy: Proxy, client: Redis, server: OwnServer, *, follow: bool
 ) -> None:
-    """A rotation whose reply is lost is told as an outage; the session then stands under one id, not under both."""
+    """The old id is dead by then, so a browser that was not told of the new one would be logged out (promise 9)."""
     await warm(store)
     cookie = await put(store, a=1)
     async with monitored(server.url, store.key_prefix) as monitor:
         proxy.lose_reply_to = b"EXEC"
-        with pytest.raises(StoreUnavailable):
-            await put(store, cookie, user_id=7)
+        done = await visit(store, cookie, lambda session: rotate_session(follow=follow))
         assert (await monitor.names()).count("EVALSHA") == 1
     values = [await client.get(key) for key in await client.keys(f"{store.key_prefix}*")]
-    assert sum(b'"a":1,"user_id":7' in (value or b"") for value in values) == 1
-    assert await read(store, cookie) == {}
+    assert sum(b'"a":1' in (value or b"") for value in values) == 1
+    assert done.cookie is not None
+    assert await read(store, done.session.id or "") == {"a": 1}
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["the store answers again", "it does not"])
+async def test_a_rotation_that_did_not_happen_is_told_and_leaves_the_session(
+    direct: RedisSessionStore, monkeypatch: pytest.MonkeyPatch, *, there: bool
+) -> None:
+    """The connection was lost before the server had taken anything."""
+    cookie = await put(direct, a=1)
+    session = await direct.open(cookie, https=True)
+    session["user_id"] = 7
+
+    async def lost(steps: Sequence[Step]) -> list[Reply]:
+        raise StoreUnavailable("lost") from ConnectionError()
+
+    async def out(key: str) -> bytes:
+        raise StoreUnavailable("out")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(direct, "_run", lost)
+        if not there:
+            broken.setattr(direct, "_read", out)
+        with pytest.raises(StoreUnavailable, match="lost"):
+            await commit(direct, session)
+    assert await read(direct, cookie) == {"a": 1}
+
+
+async def test_a_renewal_without_a_grace_whose_reply_is_lost_is_told(make_store: MakeStore, proxy: Proxy) -> None:
+    """Nothing is left under the old key then, from which it could be seen whether it happened."""
+    store = make_store(proxy.url, config=replace(CONFIG, rotation_grace_seconds=0))
+    await warm(store)
+    cookie = await put(store, a=1)
+    proxy.lose_reply_to = b"EXEC"
+    with pytest.raises(StoreUnavailable):
+        await visit(store, cookie, lambda session: rotate_session())
+    await store.aclose()
 
 
 async def test_other_operations_of_the_batch_are_repeated_where_that_is_safe(
     store: RedisSessionStore, proxy: Proxy
 ) -> None:
-    """One rotation in a lost batch fails alone; the creates beside it succeed."""
+    """A rotation in a lost batch is looked for; the creates beside it are made again."""
     await warm(store)
     cookie = await put(store, a=1)
     rotating = await store.open(cookie, https=True)
@@ -161,7 +199,8 @@ async def test_other_operations_of_the_batch_are_repeated_where_that_is_safe(
     results = await asyncio.gather(
         commit(store, rotating), *(put(store, number=number) for number in range(5)), return_exceptions=True
     )
-    assert isinstance(results[0], StoreUnavailable)
+    assert isinstance(results[0], Visit)
+    assert await read(store, results[0].session.id or "") == {"a": 1, "user_id": 7}
     assert [await read(store, str(fresh)) for fresh in results[1:]] == [{"number": n} for n in range(5)]
 
 

@@ -158,7 +158,12 @@ class ServerChanges(ServerDocuments):
             document, ttl_ms = write.swap.document, write.swap.ttl_ms
             place = Create(new_key, document, ttl_ms) if placed is None else Swap(new_key, placed, document, ttl_ms)
             leave = replace(write.swap, document=tombstone, ttl_ms=self._grace_ms)
-            created, left = await self._run([place, leave])
+            try:
+                created, left = await self._run([place, leave])
+            except StoreUnavailable as error:
+                if await self._has_left(leave, error):
+                    return True, None
+                raise
             placed = document
             if created is True and left is True:
                 return True, None
@@ -174,3 +179,16 @@ class ServerChanges(ServerDocuments):
                 return False, None
             write = again
         return False, write
+
+    async def _has_left(self, leave: Swap, error: StoreUnavailable) -> bool:
+        """Tell whether the old key was left although the reply was lost.
+
+        The id is dead then, and a browser that is not told of the new one is logged out. A store that did not answer in
+        time is not asked again: the request has waited long enough.
+        """
+        if error.__cause__ is None or leave.document == NO_DOCUMENT:
+            return False
+        try:
+            return await self._read(leave.key) == leave.document
+        except StoreUnavailable:
+            return False
