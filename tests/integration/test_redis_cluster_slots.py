@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from cluster import RunningCluster
+from proxy import proxied
 from redis.asyncio.cluster import RedisCluster
 from visits import CONFIG, MakeStore, commit, put, read, visit
 
@@ -59,13 +60,13 @@ async def test_a_refusal_from_before_the_last_look_causes_no_other(
 ) -> None:
     """What was sent by routes that have been replaced meanwhile is sent again by the new ones as they are."""
     await put(one_slot, a=1)
-    nodes = one_slot._nodes.get()
-    stale = nodes._routes
-    await nodes._refresh(stale)
+    topology = one_slot._nodes.get()._topology
+    stale = topology.routes
+    await topology.refresh(stale)
     looks = sum(node.calls("cluster") for node in redis_cluster.nodes)
-    await nodes._refresh(stale)
+    await topology.refresh(stale)
     assert sum(node.calls("cluster") for node in redis_cluster.nodes) == looks
-    assert nodes._routes is not stale
+    assert topology.routes is not stale
 
 
 @pytest.mark.parametrize("scripts", ["known", "forgotten"])
@@ -156,20 +157,41 @@ async def test_a_load_is_repeated_when_its_node_cannot_be_reached(
     assert await read(behind, cookie) == {"a": 1}
 
 
-async def test_a_change_is_not_repeated_when_its_node_cannot_be_reached(
+async def test_a_change_is_made_elsewhere_when_its_node_cannot_be_reached(
     make_store: MakeStore, redis_cluster: RunningCluster, store: RedisSessionStore, unused_port: int
 ) -> None:
-    """The change fails, and makes the store look at the topology again: the next one arrives."""
+    """Nothing of it was sent, so the topology is looked at again, and the change goes where it says."""
     cookie = await put(store, a=1)
-    sessions = [await store.open(cookie, https=True) for _ in range(2)]
-    for number, session in enumerate(sessions):
-        session[f"key{number}"] = number
+    session = await store.open(cookie, https=True)
+    session["b"] = 2
     behind = await mistaken(make_store, redis_cluster, store.key_for(cookie), unused_port)
-    with pytest.raises(StoreUnavailable, match="ConnectionError"):
-        await commit(behind, sessions[0])
-    await behind._nodes.get()._discovery
-    await commit(behind, sessions[1])
-    assert await read(store, cookie) == {"a": 1, "key1": 1}
+    await commit(behind, session)
+    assert await read(store, cookie) == {"a": 1, "b": 2}
+
+
+async def test_a_change_that_was_sent_is_not_sent_again(
+    make_store: MakeStore, redis_cluster: RunningCluster, store: RedisSessionStore
+) -> None:
+    """Its reply was lost, so it may have happened: it is refused, and makes the store look at the topology again."""
+    cookie = await put(store, a=1)
+    await put(store, cookie, scripts="known")
+    owner = redis_cluster.owner(store.key_for(cookie))
+    async with proxied(owner.server.url) as proxy:
+
+        def remap(address: tuple[str, int]) -> tuple[str, int]:
+            return (address[0], proxy.listens_on) if address[1] == owner.port else address
+
+        behind = make_store(client=lambda: redis_cluster.client(address_remap=remap))
+        session = await behind.open(cookie, https=True)
+        session["b"] = 2
+        swaps, looks = owner.calls("evalsha"), sum(node.calls("cluster") for node in redis_cluster.nodes)
+        proxy.lose_reply_to = b"EVALSHA"
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await commit(behind, session)
+        assert owner.calls("evalsha") - swaps == 1
+        await behind._nodes.get()._topology.discovery
+        assert sum(node.calls("cluster") for node in redis_cluster.nodes) - looks == 1
+    assert await read(store, cookie) == {"a": 1, "b": 2, "scripts": "known"}
 
 
 async def test_a_cluster_that_cannot_be_reached_is_unavailable(make_store: MakeStore, unused_port: int) -> None:

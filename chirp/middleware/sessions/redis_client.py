@@ -1,7 +1,7 @@
 """Connections to Redis: the pool of an event loop, who owns it, and one exchange of commands for raw replies.
 
-Only this module, `redis_wire` and `redis_cluster` know redis-py. Deadlines and retries are not its business: whoever
-calls `exchange` cancels it, and is told whether anything was sent.
+Only this module, `redis_wire`, `redis_topology` and `redis_cluster` know redis-py. Deadlines and retries are not its
+business: whoever calls `exchange` cancels it, and is told whether anything was sent.
 """
 
 import asyncio
