@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from redis import Redis
 from redis.asyncio.cluster import RedisCluster
@@ -35,9 +35,18 @@ WITH_REPLICAS = {
 }
 
 
+class Server(Protocol):
+    """What runs a node: a process, or a container."""
+
+    def start(self) -> object: ...
+    def kill(self) -> None: ...
+    def freeze(self) -> None: ...
+    def thaw(self) -> None: ...
+
+
 @dataclass(eq=False)
 class Node:
-    """One node: its process, its port, and a client of its own.
+    """One node: what runs it, its port on loopback, and a client of its own.
 
     Attributes:
         killed: by the test; it is not running.
@@ -46,7 +55,7 @@ class Node:
 
     port: int
     redis: Redis
-    server: OwnServer
+    server: Server
     killed: bool = False
     frozen: bool = False
 
@@ -230,27 +239,39 @@ def running(primaries: int, *, replicas: bool = False, program: str | None = PRO
     Raises:
         ChirpError: a node did not start, or they did not all know of each other within 20 s.
     """
-    settings = [word for name, value in WITH_REPLICAS.items() for word in (f"--{name}", value)] if replicas else []
     with ExitStack() as stack:
         size = primaries * 2 if replicas else primaries
-        nodes = [stack.enter_context(_node(program, settings)) for _ in range(size)]
-        cluster = RunningCluster(nodes, {node.port: node for node in nodes})
-        _join(nodes[:primaries])
-        if replicas:
-            _follow(nodes[:primaries], nodes[primaries:])
-            wait_until(cluster._is_whole, "the replicas did not follow their primaries")
-        yield cluster
+        nodes = [stack.enter_context(_node(program, arguments(replicas=replicas))) for _ in range(size)]
+        yield joined(nodes, primaries)
+
+
+def arguments(*, replicas: bool) -> list[str]:
+    """Return what makes a server a node, on its command line."""
+    settings = {"cluster-enabled": "yes", **(WITH_REPLICAS if replicas else {})}
+    return [word for name, value in settings.items() for word in (f"--{name}", value)]
+
+
+def joined(nodes: Sequence[Node], primaries: int) -> RunningCluster:
+    """Make a cluster of nodes that run already; those after the primaries are their replicas, in the same order."""
+    cluster = RunningCluster(nodes, {node.port: node for node in nodes})
+    _join(nodes[:primaries])
+    if len(nodes) > primaries:
+        _follow(nodes[:primaries], nodes[primaries:])
+        wait_until(cluster._is_whole, "the replicas did not follow their primaries")
+    return cluster
 
 
 @contextmanager
-def _node(program: str | None, settings: Sequence[str]) -> Iterator[Node]:
-    port = _free_port()
-    with tempfile.TemporaryDirectory(prefix="chirp-node-") as folder, Redis(port=port, socket_timeout=10) as client:
-        arguments = ("--cluster-enabled", "yes", *settings)
-        with OwnServer(binary=program, port=port, data_dir=folder, extra_args=arguments) as server:
-            yield Node(port, client, server)
-            with suppress(ChirpError):
-                server.kill()  # it has nothing to save
+def _node(program: str | None, extra_args: Sequence[str]) -> Iterator[Node]:
+    port = free_port()
+    with (
+        tempfile.TemporaryDirectory(prefix="chirp-node-") as folder,
+        Redis(port=port, socket_timeout=10) as client,
+        OwnServer(binary=program, port=port, data_dir=folder, extra_args=extra_args) as server,
+    ):
+        yield Node(port, client, server)
+        with suppress(ChirpError):
+            server.kill()  # it has nothing to save
 
 
 def _join(nodes: Sequence[Node]) -> None:
@@ -302,7 +323,8 @@ def _routes(node: Node) -> tuple[tuple[int, int, int], ...]:
     return tuple(sorted((first, last, primary[1]) for first, last, primary, *_ in slots))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that is free, and whose node's port is."""
     for port in random.sample(PORTS, len(PORTS)):
         with socket.socket() as client_port, socket.socket() as bus_port, suppress(OSError):
             client_port.bind(("127.0.0.1", port))

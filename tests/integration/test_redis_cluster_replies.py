@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from redis.asyncio.cluster import ClusterNode as Node
@@ -9,10 +10,12 @@ from redis.asyncio.cluster import RedisCluster
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 from redis.exceptions import TryAgainError
 from scripted import Scripted, scripted
+from traffic import until
 from visits import MakeStore, put
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import RedisSessionStore
+from chirp.middleware.sessions.redis_wire import Command, Read
 from chirp.middleware.sessions.steps import Swap, Write
 
 SLOTS, CREATE, SWAP = b"CLUSTER", b"SET", b"EVALSHA"
@@ -75,23 +78,33 @@ async def test_a_create_that_was_sent_to_a_node_now_gone_is_not_sent_to_another(
     assert names(second) == [SLOTS, CREATE]
 
 
-async def test_changes_that_were_sent_to_a_node_now_gone_are_not_sent_to_another(make_store: MakeStore) -> None:
+async def test_changes_that_were_sent_to_a_node_now_gone_are_not_sent_to_another(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of two in one batch one was made, and the other needed the script once more; by then nobody was there."""
     async with scripted() as first, scripted() as second:
+        swapped = b"*1\r\n:1\r\n"
 
         def reply(command: Sequence[bytes]) -> bytes | None:
             if command[0] == SLOTS:
                 return serving(first.port)
-            if command[3] == b"made":
-                return b"*1\r\n:1\r\n"
-            asyncio.get_running_loop().call_soon(leave, first)
-            return b"-NOSCRIPT No matching script\r\n"
+            return swapped if command[3] == b"made" else b"-NOSCRIPT No matching script\r\n"
 
         first.reply = reply
-        second.reply = lambda command: serving(second.port) if command[0] == SLOTS else b"*1\r\n:1\r\n"
+        second.reply = lambda command: serving(second.port) if command[0] == SLOTS else swapped
         store = store_on(make_store, first, second)
         cluster = store._nodes.get()
         await cluster._topology.refresh(cluster._topology.routes)
+        link = cluster._topology.routes[0].link
+        exchange = link.exchange
+
+        async def exchange_unless_gone(commands: Sequence[Command], read: Read[Any]) -> Any:
+            if commands[0][0] == "EVAL":
+                leave(first)
+                await until(lambda: not link._held[-1].ready)
+            return await exchange(commands, read)
+
+        monkeypatch.setattr(link, "exchange", exchange_unless_gone)
         writes = [Write(Swap(key, b"{}", b"{1}", 0), b"{1}", b"{}", b"{1}", None) for key in ("made", "unknown")]
         told = await asyncio.gather(*map(cluster.swap, writes), return_exceptions=True)
         assert [type(answer) for answer in told] == [StoreUnavailable, StoreUnavailable]

@@ -176,7 +176,7 @@ async def test_a_change_that_was_sent_is_not_sent_again(
     cookie = await put(store, a=1)
     await put(store, cookie, scripts="known")
     owner = redis_cluster.owner(store.key_for(cookie))
-    async with proxied(owner.server.url) as proxy:
+    async with proxied(f"redis://127.0.0.1:{owner.port}") as proxy:
 
         def remap(address: tuple[str, int]) -> tuple[str, int]:
             return (address[0], proxy.listens_on) if address[1] == owner.port else address
