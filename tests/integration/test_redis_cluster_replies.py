@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio.cluster import ClusterNode as Node
 from redis.asyncio.cluster import RedisCluster
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
+from redis.exceptions import ConnectionError as ConnectionFailed
 from redis.exceptions import TryAgainError
 from scripted import Scripted, scripted
 from traffic import until
@@ -101,12 +102,13 @@ async def test_changes_that_were_sent_to_a_node_now_gone_are_not_sent_to_another
         async def exchange_unless_gone(commands: Sequence[Command], read: Read[Any]) -> Any:
             if commands[0][0] == "EVAL":
                 leave(first)
-                await until(lambda: not link._held[-1].ready)
+                await until(lambda: not any(wire.ready for wire in link._held))
             return await exchange(commands, read)
 
         monkeypatch.setattr(link, "exchange", exchange_unless_gone)
         writes = [Write(Swap(key, b"{}", b"{1}", 0), b"{1}", b"{}", b"{1}", None) for key in ("made", "unknown")]
         told = await asyncio.gather(*map(cluster.swap, writes), return_exceptions=True)
         assert [type(answer) for answer in told] == [StoreUnavailable, StoreUnavailable]
+        assert [type(answer.__cause__) for answer in told] == [ConnectionFailed, ConnectionFailed]
         await cluster._topology.discovery
         assert (names(first), names(second)) == ([SLOTS, SWAP, SWAP], [SLOTS])
