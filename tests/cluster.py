@@ -1,14 +1,12 @@
 """A cluster of real servers on loopback, each node a process, and what a test does to its slots and nodes."""
 
-import random
-import socket
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+from nodes import Node, free_port, text_of, wait_until
 from redis import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
@@ -16,10 +14,6 @@ from servers import OwnServer, program_on_path
 
 from chirp.errors import ChirpError
 
-AGREE_SECONDS = 20.0
-POLL_SECONDS = 0.05
-PORTS = range(11_000, 22_000)  # they and the nodes' own ports, 10,000 above, are none that clients are given
-BUS = 10_000
 PROGRAM = program_on_path()  # as the run's own server is, where it is not in Docker
 
 
@@ -33,80 +27,6 @@ WITH_REPLICAS = {
     "cluster-allow-replica-migration": "no",
     "repl-diskless-sync-delay": "0",
 }
-
-
-class Server(Protocol):
-    """What runs a node: a process, or a container."""
-
-    def start(self) -> object: ...
-    def kill(self) -> None: ...
-    def freeze(self) -> None: ...
-    def thaw(self) -> None: ...
-
-
-@dataclass(eq=False)
-class Node:
-    """One node: what runs it, its port on loopback, and a client of its own.
-
-    Attributes:
-        killed: by the test; it is not running.
-        frozen: by the test; it is running, and answers nothing.
-    """
-
-    port: int
-    redis: Redis
-    server: Server
-    killed: bool = False
-    frozen: bool = False
-
-    @property
-    def down(self) -> bool:
-        return self.killed or self.frozen
-
-    @property
-    def id(self) -> str:
-        return _text(self.command("CLUSTER", "MYID"))
-
-    @property
-    def is_primary(self) -> bool:
-        return bool(self.redis.info("replication")["role"] == "master")
-
-    def suspects_any(self) -> bool:
-        """Tell whether this node takes another one for failed, or thinks that it may have."""
-        lines = _text(self.command("CLUSTER", "NODES")).splitlines()
-        flags = {flag for line in lines for flag in line.split()[2].split(",")}
-        return not flags.isdisjoint({"fail", "fail?"})
-
-    def command(self, *words: Any) -> Any:
-        return self.redis.execute_command(*words)  # type: ignore[no-untyped-call]
-
-    def calls(self, name: str) -> int:
-        """Return how often a command was called, its subcommands included."""
-        stats = self.redis.info("commandstats")
-        return sum(stat["calls"] for key, stat in stats.items() if key.split("|")[0] == f"cmdstat_{name}")
-
-    def batches(self) -> int:
-        """Return how often the node found something to read from a client, this question included."""
-        return int(self.redis.info("stats")["total_reads_processed"])
-
-    def kill(self) -> None:
-        """End it as a crash does."""
-        self.killed = True
-        self.server.kill()
-
-    def freeze(self) -> None:
-        """Stop answering, with every connection still open."""
-        self.frozen = True
-        self.server.freeze()
-
-    def bring_back(self) -> None:
-        """Thaw it, or start it: without its keys, and with what it had known of the cluster."""
-        if self.frozen:
-            self.server.thaw()
-        if self.killed:
-            self.redis.connection_pool.disconnect()
-            self.server.start()
-        self.frozen = self.killed = False
 
 
 @dataclass(frozen=True)
@@ -162,7 +82,7 @@ class RunningCluster:
 
     def agree(self) -> bool:
         """Tell whether all nodes that are up say the same of who serves what."""
-        return len({_routes(node) for node in self.up}) == 1
+        return len({node.routes() for node in self.up}) == 1
 
     def _is_whole(self) -> bool:
         return (
@@ -282,7 +202,7 @@ def _join(nodes: Sequence[Node]) -> None:
     for node in nodes[1:]:
         nodes[0].command("CLUSTER", "MEET", "127.0.0.1", node.port)
     wait_until(
-        lambda: all(_is_complete(node, len(nodes)) for node in nodes),
+        lambda: all(node.serves_with(len(nodes)) for node in nodes),
         f"{len(nodes)} cluster nodes did not all know of each other",
     )
 
@@ -292,46 +212,7 @@ def _follow(primaries: Sequence[Node], replicas: Sequence[Node]) -> None:
         replica.command("CLUSTER", "MEET", "127.0.0.1", primary.port)
         primary_id = primary.id
         wait_until(
-            lambda: primary_id in _text(replica.command("CLUSTER", "NODES")),  # noqa: B023 - called in this turn
+            lambda: primary_id in text_of(replica.command("CLUSTER", "NODES")),  # noqa: B023 - called in this turn
             "a replica did not get to know its primary",
         )
         replica.command("CLUSTER", "REPLICATE", primary_id)
-
-
-def wait_until(condition: Callable[[], bool], otherwise: str) -> None:
-    """Ask again and again, for 20 s.
-
-    Raises:
-        ChirpError: it did not come true; the message is `otherwise`.
-    """
-    deadline = time.monotonic() + AGREE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise ChirpError(f"{otherwise} within {AGREE_SECONDS:g} s")
-        time.sleep(POLL_SECONDS)
-
-
-def _is_complete(node: Node, size: int) -> bool:
-    """Tell whether this node serves, and knows who has which slots."""
-    serves = "cluster_state:ok" in _text(node.command("CLUSTER", "INFO"))
-    return serves and len(node.command("CLUSTER", "SLOTS")) == size
-
-
-def _routes(node: Node) -> tuple[tuple[int, int, int], ...]:
-    """Return which port serves which slots, as this node sees it."""
-    slots = node.command("CLUSTER", "SLOTS")
-    return tuple(sorted((first, last, primary[1]) for first, last, primary, *_ in slots))
-
-
-def free_port() -> int:
-    """Return a port that is free, and whose node's port is."""
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as client_port, socket.socket() as bus_port, suppress(OSError):
-            client_port.bind(("127.0.0.1", port))
-            bus_port.bind(("127.0.0.1", port + BUS))
-            return port
-    raise ChirpError(f"no free port from {PORTS.start} to {PORTS.stop}")
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import cluster
+from nodes import Node, free_port, wait_until
 from redis import Redis
 from redis.exceptions import ConnectionError as ConnectionFailed
 from servers import DOCKER_IMAGE
@@ -68,7 +69,7 @@ class ContainerServer:
         self.container.get_wrapped_container().unpause()
 
     def _wait(self) -> None:
-        cluster.wait_until(self._answers, "a container did not answer")
+        wait_until(self._answers, "a container did not answer")
 
     def _answers(self) -> bool:
         try:
@@ -81,18 +82,18 @@ class ContainerServer:
 def cluster_in_containers(primaries: int) -> Iterator[cluster.RunningCluster]:
     """Start a cluster whose primaries have a replica each. Its first node holds the network, so do not kill that."""
     words = ["redis-server", *cluster.arguments(replicas=True)]
-    ports = [cluster.free_port() for _ in range(primaries * 2)]
+    ports = [free_port() for _ in range(primaries * 2)]
     with ExitStack() as stack:
         first = stack.enter_context(ContainerServer(words, ports[0], publish=ports))
         others = [stack.enter_context(ContainerServer(words, port, network_of=first)) for port in ports[1:]]
-        nodes = [cluster.Node(port, each.redis, each) for port, each in zip(ports, [first, *others], strict=True)]
+        nodes = [Node(port, each.redis, each) for port, each in zip(ports, [first, *others], strict=True)]
         yield cluster.joined(nodes, primaries)
 
 
 @contextmanager
 def sentinel_in_containers() -> Iterator[tuple[int, ContainerServer, ContainerServer]]:
     """Start a Sentinel, which holds the network, a primary and its replica; yield the Sentinel's port and those two."""
-    port, first, second = (cluster.free_port() for _ in range(3))
+    port, first, second = (free_port() for _ in range(3))
     with ExitStack() as stack:
         words = ["redis-server", SENTINEL_CONFIG, "--sentinel"]
         sentinel = stack.enter_context(ContainerServer(words, port, publish=[port, first, second]))
@@ -102,7 +103,7 @@ def sentinel_in_containers() -> Iterator[tuple[int, ContainerServer, ContainerSe
         watch = sentinel.redis.execute_command
         watch("SENTINEL", "MONITOR", PRIMARY_NAME, "127.0.0.1", first, 1)  # type: ignore[no-untyped-call]
         watch("SENTINEL", "SET", PRIMARY_NAME, "down-after-milliseconds", 1000)  # type: ignore[no-untyped-call]
-        cluster.wait_until(
+        wait_until(
             lambda: len(sentinel.redis.sentinel_slaves(PRIMARY_NAME)) == 1, "the Sentinel did not find the replica"
         )
         yield port, primary, replica

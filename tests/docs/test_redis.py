@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster import RunningCluster, free_port, wait_until
+from cluster import RunningCluster
+from nodes import free_port, wait_until
 from programs import Document
 from redis import Redis
 from redis.exceptions import ConnectionError as ConnectionFailed

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from cluster import Node, RunningCluster, running, wait_until
+from cluster import RunningCluster, running
+from nodes import Node, wait_until
 from redis.exceptions import ClusterDownError
 from traffic import AT_ONCE, Visitor, acknowledged, arrived, busy, refused, until_each
 from visits import CONFIG, put, read

@@ -11,7 +11,7 @@ from redis.asyncio.cluster import RedisCluster
 from visits import CONFIG, MakeStore, commit, put, read, visit
 
 from chirp.errors import StoreUnavailable
-from chirp.middleware.sessions import RedisSessionStore
+from chirp.middleware.sessions import RedisSessionStore, redis_topology
 from chirp.middleware.sessions.session import Session
 
 
@@ -192,6 +192,38 @@ async def test_a_change_that_was_sent_is_not_sent_again(
         await behind._nodes.get()._topology.discovery
         assert sum(node.calls("cluster") for node in redis_cluster.nodes) - looks == 1
     assert await read(store, cookie) == {"a": 1, "b": 2, "scripts": "known"}
+
+
+async def test_a_dead_node_is_no_reason_to_ask_the_others_all_the_time(
+    make_store: MakeStore, redis_cluster: RunningCluster, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests for its slots are many, and each would be a reason to look at the topology; looks keep a distance."""
+    monkeypatch.setattr(redis_topology, "PAUSE_SECONDS", 60)
+    dead, *others = redis_cluster.nodes
+
+    def remap(address: tuple[str, int]) -> tuple[str, int]:
+        return (address[0], unused_port) if address[1] == dead.port else address
+
+    seed = others[0].port
+    store = make_store(
+        client=lambda: RedisCluster(host="127.0.0.1", port=seed, address_remap=remap), timeout_seconds=0.5
+    )
+    looks = sum(node.calls("cluster") for node in redis_cluster.nodes)
+    told = await asyncio.gather(*(put(store, number=number) for number in range(60)), return_exceptions=True)
+    assert {type(each) for each in told} == {str, StoreUnavailable}
+    assert sum(node.calls("cluster") for node in redis_cluster.nodes) - looks == 1
+
+
+async def test_a_moved_slot_is_followed_at_once_while_a_dead_node_is_not_asked_about(
+    one_slot: RedisSessionStore, redis_cluster: RunningCluster, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was told where a slot went does not keep that distance."""
+    monkeypatch.setattr(redis_topology, "PAUSE_SECONDS", 60)
+    cookie = await put(one_slot, a=1)
+    topology = one_slot._nodes.get()._topology
+    topology.discover_if_not_yet(topology.routes, doubted=("127.0.0.1", unused_port))
+    redis_cluster.move(one_slot.key_for(cookie))
+    assert await read(one_slot, cookie) == {"a": 1}
 
 
 async def test_a_cluster_that_cannot_be_reached_is_unavailable(make_store: MakeStore, unused_port: int) -> None:

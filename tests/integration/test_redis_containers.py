@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from cluster import wait_until
 from containers import PRIMARY_NAME, ContainerServer, cluster_in_containers, sentinel_in_containers
+from nodes import wait_until
 from redis.asyncio.sentinel import Sentinel
 from traffic import Visitor, acknowledged, arrived, busy, until_each
 from visits import MakeStore

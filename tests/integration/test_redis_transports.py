@@ -75,6 +75,7 @@ async def test_sessions_of_a_cluster_over_tls(
         url = proxies[0].url + trusting
         store = make_store(client=lambda: RedisCluster.from_url(url, address_remap=remap))
         await live(store)
+        await asyncio.gather(*(put(store, number=number) for number in range(60)))
         assert all(proxy.wires for proxy in proxies)
         await store.aclose()
 

@@ -89,7 +89,7 @@ def run_pytest(project: Path, *args: str, test: str = ONE_TEST, **environ: str) 
     """Run this suite's conftest in a project that has one integration test."""
     integration = project / "tests" / "integration"
     integration.mkdir(parents=True)
-    for name in ("conftest.py", "servers.py", "cluster.py"):
+    for name in ("conftest.py", "servers.py", "cluster.py", "nodes.py"):
         shutil.copy(TESTS / name, project / "tests")
     shutil.copy(TESTS.parent / "pyproject.toml", project)
     (integration / "test_one.py").write_text(test)
@@ -124,12 +124,6 @@ def test_what_starts_containers_is_left_out_of_other_runs_and_counted(tmp_path: 
     """It is no skip, and nothing passes that did not run."""
     result = run_pytest(tmp_path, test=f"import pytest\n{ONE_TEST}@pytest.mark.containers\n{OWN_CONTAINERS}")
     assert "1 passed, 1 deselected" in result.stdout
-
-
-def test_what_starts_containers_is_skipped_like_all_others_without_an_engine(tmp_path: Path) -> None:
-    """Under `-m docker` it counts among the tests that need one."""
-    result = run_pytest(tmp_path, "-m", "docker", test=f"import pytest\n@pytest.mark.containers\n{OWN_CONTAINERS}")
-    assert "1 skipped" in result.stdout
 
 
 def test_header_names_the_server(tmp_path: Path) -> None:

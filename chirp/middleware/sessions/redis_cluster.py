@@ -24,7 +24,7 @@ from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.redis_client import Link, ResponseError, Source
 from chirp.middleware.sessions.redis_node import ClusterNode, NothingSent, RedisNode
 from chirp.middleware.sessions.redis_steps import Operation
-from chirp.middleware.sessions.redis_topology import Primary, Routes, Topology
+from chirp.middleware.sessions.redis_topology import Address, Primary, Routes, Topology
 from chirp.middleware.sessions.steps import Look, Reply, Step, Write, Written
 
 MOST_REDIRECTS = 5  # in a stable cluster one is enough; more than a few mean that its nodes disagree
@@ -128,25 +128,16 @@ class Cluster:
         topology = self._topology
         asked = routes[slot]
         here = asked.address if asked is not None else None
-        doubted = False
+        repeated = False
         for _ in range(MOST_REDIRECTS):
             cause = refusal.__cause__ if refusal is not None else None
             if isinstance(cause, AskError) and not isinstance(cause, MovedError):
                 primary = topology.primary_at(topology.address_of(cause, here))
                 lane = primary.asking
             else:
-                if refusal is None:
-                    await topology.refresh(routes)
-                elif isinstance(cause, MovedError):  # whoever took the slot over knew it first
-                    await topology.refresh(routes, first=topology.address_of(cause, here))
-                elif isinstance(cause, ResponseError) and not isinstance(cause, ClusterDownError):
-                    raise refusal
-                elif not doubted and cause is not None and (repeatable or isinstance(refusal, NothingSent)):
-                    doubted = True
-                    await topology.refresh(routes, doubted=here)
-                else:
-                    topology.discover_if_not_yet(routes, doubted=here)  # for those who ask next
-                    raise refusal
+                again = not repeated and (repeatable or isinstance(refusal, NothingSent))
+                await self._look_again(routes, refusal, here, again=again)
+                repeated = repeated or not (refusal is None or isinstance(cause, MovedError))
                 routes = topology.routes
                 primary = self._serving(slot, routes)
                 lane = primary.node
@@ -159,6 +150,31 @@ class Cluster:
                 self._doubt_if_late(primary, deadline)
                 raise
         raise refusal if refusal is not None else AssertionError("unreachable: it was asked at least once")
+
+    async def _look_again(
+        self, routes: Routes, refusal: StoreUnavailable | None, here: Address | None, *, again: bool
+    ) -> None:
+        """Look at the topology, unless the refusal is one to be raised.
+
+        Args:
+            routes: by which it was asked.
+            refusal: None where nobody was asked: nobody is known, or one who is doubted.
+            here: the node that was asked, or is doubted.
+            again: whether what failed on the way may be asked once more.
+        """
+        topology = self._topology
+        cause = refusal.__cause__ if refusal is not None else None
+        if refusal is None:
+            await topology.refresh(routes, doubted=here)
+        elif isinstance(cause, MovedError):  # whoever took the slot over knew it first
+            await topology.refresh(routes, first=topology.address_of(cause, here))
+        elif isinstance(cause, ResponseError) and not isinstance(cause, ClusterDownError):
+            raise refusal
+        elif again and cause is not None:
+            await topology.refresh(routes, doubted=here)
+        else:
+            topology.discover_if_not_yet(routes, doubted=here)  # for those who ask next
+            raise refusal
 
     @staticmethod
     def _serving(slot: int, routes: Routes) -> Primary:

@@ -1,11 +1,15 @@
 """Who serves which slot of a cluster, asked of its nodes where there is a reason to, and the connections to each.
 
-One discovery serves all who ask for it. What it learns replaces what was known as a whole.
+One discovery serves all who ask for it. What it learns replaces what was known as a whole. While a node is dead every
+request for its slots is a reason to look, so such looks keep a distance, and go to any of the other nodes.
 """
 
 import asyncio
 import contextvars
+import math
+import random
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -22,6 +26,7 @@ from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.redis_client import Link, NotSent, ResponseError, SentInVain
 from chirp.middleware.sessions.redis_node import ClusterNode
 
+PAUSE_SECONDS = 0.1  # from one discovery to the next that a doubt is the reason for
 SHARE_OF_ONE_NODE = 0.25  # of the deadline: a node that hangs must leave time to ask others for the topology
 # Of the client's settings for connections, what is for its own nodes alone: READONLY (a demoted primary would answer
 # reads from what it has, instead of MOVED), its callbacks, and notifications, which need RESP3.
@@ -78,6 +83,9 @@ class Topology:
         self._primaries: dict[Address, Primary] = {}
         self.routes: Routes = [None] * REDIS_CLUSTER_HASH_SLOTS
         self.doubted: set[Address] = set()
+        self._first: Address | None = None  # the node to be asked before others: it told of a change
+        self._hurry = asyncio.Event()
+        self._looked_at = -math.inf
         self._left: list[tuple[float, Primary]] = []  # no longer primaries, and since when
         self.discovery: asyncio.Task[BaseException | None] | None = None
         self._closed = False
@@ -117,19 +125,27 @@ class Topology:
         if self._closed:
             raise StoreUnavailable("the store was closed")
         if self.discovery is None or self.discovery.done():
+            self._first = first
+            self._hurry.clear()
             # An empty context: it outlives the request that happens to start it.
-            self.discovery = self._loop.create_task(self._discover(first), context=contextvars.Context())
+            self.discovery = self._loop.create_task(self._discover(), context=contextvars.Context())
             self.discovery.add_done_callback(lambda _: self.doubted.clear(), context=contextvars.Context())
         if doubted is not None:
             self.doubted.add(doubted)
+        else:
+            self._first = self._first or first
+            self._hurry.set()
         return self.discovery
 
-    async def _discover(self, first: Address | None) -> BaseException | None:
+    async def _discover(self) -> BaseException | None:
         """Take the topology from the first node that tells it; return the reason where none does."""
-        seeds = ((node.host, int(node.port)) for node in self._client.nodes_manager.startup_nodes.values())
-        known = dict.fromkeys([*([first] if first else []), *self._primaries, *seeds])
+        pause = self._looked_at + PAUSE_SECONDS - self._loop.time()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(pause, 0)):
+                await self._hurry.wait()
+        self._looked_at = self._loop.time()
         failure: BaseException | None = None
-        for address in sorted(known, key=lambda each: (each != first, each in self.doubted)):
+        for address in self._whom_to_ask():
             try:
                 async with asyncio.timeout(self._timeout * SHARE_OF_ONE_NODE):
                     (slots,) = await self.primary_at(address).link.exchange([("CLUSTER", "SLOTS")], list)
@@ -142,6 +158,12 @@ class Topology:
                     return None
                 failure = slots if isinstance(slots, ResponseError) else ResponseError("the node knows of no slots")
         return failure
+
+    def _whom_to_ask(self) -> list[Address]:
+        seeds = [(node.host, int(node.port)) for node in self._client.nodes_manager.startup_nodes.values()]
+        primaries = random.sample(list(self._primaries), len(self._primaries))  # so that no node has to tell everybody
+        known = dict.fromkeys([*([self._first] if self._first else []), *primaries, *seeds])
+        return sorted(known, key=lambda each: (each != self._first, each in self.doubted))
 
     def _adopt(self, slots: Iterable[Any], *, told_by: str) -> None:
         routes: Routes = [None] * REDIS_CLUSTER_HASH_SLOTS
