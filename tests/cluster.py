@@ -1,13 +1,12 @@
-"""A cluster of real servers on loopback, each node a process, and what a test does to its slots."""
+"""A cluster of real servers on loopback, each node a process, and what a test does to its slots and nodes."""
 
-import random
-import socket
-import time
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from nodes import Node, free_port, text_of, wait_until
 from redis import Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
@@ -15,55 +14,93 @@ from servers import OwnServer, program_on_path
 
 from chirp.errors import ChirpError
 
-JOIN_SECONDS = 20.0
-POLL_SECONDS = 0.05
-PORTS = range(11_000, 22_000)  # they and the nodes' own ports, 10,000 above, are none that clients are given
-BUS = 10_000
+PROGRAM = program_on_path()  # as the run's own server is, where it is not in Docker
 
 
-@dataclass(frozen=True)
-class Node:
-    """One primary: its port, and a client of its own."""
-
-    port: int
-    redis: Redis
-
-    @property
-    def id(self) -> str:
-        return _text(self.command("CLUSTER", "MYID"))
-
-    def command(self, *words: Any) -> Any:
-        return self.redis.execute_command(*words)  # type: ignore[no-untyped-call]
-
-    def calls(self, name: str) -> int:
-        """Return how often a command was called, its subcommands included."""
-        stats = self.redis.info("commandstats")
-        return sum(stat["calls"] for key, stat in stats.items() if key.split("|")[0] == f"cmdstat_{name}")
-
-    def batches(self) -> int:
-        """Return how often the node found something to read from a client, this question included."""
-        return int(self.redis.info("stats")["total_reads_processed"])
+# A node that is gone takes its own slots with it and no others, a failover takes about two seconds, and it happens when
+# a test says so: on a busy machine a node may seem gone that is only slow.
+WITH_REPLICAS = {
+    "cluster-require-full-coverage": "no",
+    "cluster-node-timeout": "1000",
+    "cluster-replica-no-failover": "yes",
+    "cluster-replica-validity-factor": "0",  # a replica may take over however long it waited for the test's word
+    "cluster-allow-replica-migration": "no",
+    "repl-diskless-sync-delay": "0",
+}
 
 
 @dataclass(frozen=True)
 class RunningCluster:
-    """Its nodes."""
+    """Its nodes: as they were started, primaries first and then as many replicas."""
 
     nodes: Sequence[Node]
+    by_port: dict[int, Node] = field(default_factory=dict)
 
     def client(self, **settings: Any) -> RedisCluster:
         """Return a new client that knows of one node."""
         return RedisCluster(host="127.0.0.1", port=self.nodes[0].port, **settings)
 
+    @property
+    def up(self) -> list[Node]:
+        return [node for node in self.nodes if not node.down]
+
     def owner(self, key: str) -> Node:
         """Return the node that serves a key."""
         slot = key_slot(key.encode())
-        ranges = self.nodes[0].command("CLUSTER", "SLOTS")
-        port = next(port for first, last, (_, port, *_), *_ in ranges if first <= slot <= last)
-        return next(node for node in self.nodes if node.port == port)
+        return next(primary for first, last, primary, _ in self._slots() if first <= slot <= last)
+
+    def replica_of(self, primary: Node) -> Node:
+        return next(replicas[0] for _, _, each, replicas in self._slots() if each is primary)
 
     def another(self, node: Node) -> Node:
-        return next(each for each in self.nodes if each is not node)
+        """Return another primary."""
+        return next(primary for _, _, primary, _ in self._slots() if primary is not node)
+
+    def _slots(self) -> Iterator[tuple[int, int, Node, list[Node]]]:
+        for first, last, *serving in self.up[0].command("CLUSTER", "SLOTS"):
+            primary, *replicas = [self.by_port[port] for _, port, *_ in serving]
+            yield first, last, primary, replicas
+
+    def let_take_over(self, replica: Node) -> None:
+        """Let a replica take over for a primary that is down, and wait until every node that is up knows it."""
+        replica.command("CONFIG", "SET", "cluster-replica-no-failover", "no")
+        wait_until(lambda: replica.is_primary and self.agree(), "the nodes did not agree on a promotion")
+
+    def configure(self, **settings: str) -> None:
+        """Set what is in the nodes' configuration, on all that are up."""
+        for node in self.up:
+            for name, value in settings.items():
+                node.command("CONFIG", "SET", name.replace("_", "-"), value)
+
+    def heal(self) -> None:
+        """Bring back what is down, and wait until each primary has a replica that follows it."""
+        for node in self.nodes:
+            if node.down:
+                node.bring_back()
+        self.configure(**WITH_REPLICAS)
+        wait_until(self._is_whole, "the cluster was not whole again")
+
+    def agree(self) -> bool:
+        """Tell whether all nodes that are up say the same of who serves what."""
+        return len({node.routes() for node in self.up}) == 1
+
+    def _is_whole(self) -> bool:
+        return (
+            self.agree()
+            and not any(node.suspects_any() for node in self.nodes)
+            and all(replicas for *_, replicas in self._slots())
+            and all(
+                node.is_primary or node.redis.info("replication")["master_link_status"] == "up" for node in self.nodes
+            )
+        )
+
+    def wait_until_replicated(self, primary: Node) -> None:
+        """Wait until the replica has all that its primary has acknowledged so far."""
+        replica = self.replica_of(primary)
+        offset = primary.redis.info("replication")["master_repl_offset"]
+        wait_until(
+            lambda: replica.redis.info("replication")["slave_repl_offset"] >= offset, "a replica did not catch up"
+        )
 
     def begin_to_move(self, key: str) -> tuple[Node, Node]:
         """Put the key's slot on its way; return from where and to where. Its keys stay for now."""
@@ -83,7 +120,8 @@ class RunningCluster:
         slot = key_slot(key.encode())
         for left in source.command("CLUSTER", "GETKEYSINSLOT", slot, 10_000):
             source.command("MIGRATE", "127.0.0.1", target.port, left, 0, 5000)
-        for node in sorted(self.nodes, key=lambda node: node is not target):
+        primaries = {primary for _, _, primary, _ in self._slots()}
+        for node in sorted(primaries, key=lambda node: node is not target):
             node.command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
 
     def move(self, key: str) -> tuple[Node, Node]:
@@ -92,27 +130,66 @@ class RunningCluster:
         self.finish_move(key, source, target)
         return source, target
 
+    def move_at_once(self, key: str) -> None:
+        """Have the servers move the key's slot by themselves, as Valkey 9 can, all its keys in one step."""
+        slot, source = key_slot(key.encode()), self.owner(key)
+        target = self.another(source)
+        source.command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target.id)
+        wait_until(lambda: self.agree() and self.owner(key) is target, "a slot did not move")
+
+    def refusals(self, name: str) -> int:
+        """Return how often the nodes that are up have answered with such an error, as `ASK`."""
+        errors = (node.redis.info("errorstats").get(f"errorstat_{name}", {"count": 0}) for node in self.up)
+        return sum(error["count"] for error in errors)
+
+    def connections_named(self, name: str) -> list[tuple[Node, dict[str, str]]]:
+        """Return the connections with this client name, each with the node it leads to."""
+        return [(node, client) for node in self.up for client in node.redis.client_list() if client["name"] == name]
+
 
 @contextmanager
-def running(size: int) -> Iterator[RunningCluster]:
-    """Start a cluster without replicas, its slots spread evenly.
+def running(primaries: int, *, replicas: bool = False, program: str | None = PROGRAM) -> Iterator[RunningCluster]:
+    """Start a cluster, its slots spread evenly.
+
+    Args:
+        primaries: how many.
+        replicas: whether each has one.
+        program: the server; None is the one in the wheel.
 
     Raises:
         ChirpError: a node did not start, or they did not all know of each other within 20 s.
     """
     with ExitStack() as stack:
-        ports = [stack.enter_context(_server()) for _ in range(size)]
-        nodes = [Node(port, stack.enter_context(Redis(port=port, socket_timeout=10))) for port in ports]
-        _join(nodes)
-        yield RunningCluster(nodes)
+        size = primaries * 2 if replicas else primaries
+        nodes = [stack.enter_context(_node(program, arguments(replicas=replicas))) for _ in range(size)]
+        yield joined(nodes, primaries)
+
+
+def arguments(*, replicas: bool) -> list[str]:
+    """Return what makes a server a node, on its command line."""
+    settings = {"cluster-enabled": "yes", **(WITH_REPLICAS if replicas else {})}
+    return [word for name, value in settings.items() for word in (f"--{name}", value)]
+
+
+def joined(nodes: Sequence[Node], primaries: int) -> RunningCluster:
+    """Make a cluster of nodes that run already; those after the primaries are their replicas, in the same order."""
+    cluster = RunningCluster(nodes, {node.port: node for node in nodes})
+    _join(nodes[:primaries])
+    if len(nodes) > primaries:
+        _follow(nodes[:primaries], nodes[primaries:])
+        wait_until(cluster._is_whole, "the replicas did not follow their primaries")
+    return cluster
 
 
 @contextmanager
-def _server() -> Iterator[int]:
-    """Start a server that is to be a node; yield its port."""
-    port = _free_port()
-    with OwnServer(binary=program_on_path(), port=port, extra_args=("--cluster-enabled", "yes")) as server:
-        yield port
+def _node(program: str | None, extra_args: Sequence[str]) -> Iterator[Node]:
+    port = free_port()
+    with (
+        tempfile.TemporaryDirectory(prefix="chirp-node-") as folder,
+        Redis(port=port, socket_timeout=10) as client,
+        OwnServer(binary=program, port=port, data_dir=folder, extra_args=extra_args) as server,
+    ):
+        yield Node(port, client, server)
         with suppress(ChirpError):
             server.kill()  # it has nothing to save
 
@@ -124,27 +201,18 @@ def _join(nodes: Sequence[Node]) -> None:
         node.command("CLUSTER", "SET-CONFIG-EPOCH", index + 1)
     for node in nodes[1:]:
         nodes[0].command("CLUSTER", "MEET", "127.0.0.1", node.port)
-    deadline = time.monotonic() + JOIN_SECONDS
-    while not all(_is_complete(node, len(nodes)) for node in nodes):
-        if time.monotonic() > deadline:
-            raise ChirpError(f"{len(nodes)} cluster nodes did not all know of each other within {JOIN_SECONDS:g} s")
-        time.sleep(POLL_SECONDS)
+    wait_until(
+        lambda: all(node.serves_with(len(nodes)) for node in nodes),
+        f"{len(nodes)} cluster nodes did not all know of each other",
+    )
 
 
-def _is_complete(node: Node, size: int) -> bool:
-    """Tell whether this node serves, and knows who has which slots."""
-    serves = "cluster_state:ok" in _text(node.command("CLUSTER", "INFO"))
-    return serves and len(node.command("CLUSTER", "SLOTS")) == size
-
-
-def _free_port() -> int:
-    for port in random.sample(PORTS, len(PORTS)):
-        with socket.socket() as client_port, socket.socket() as bus_port, suppress(OSError):
-            client_port.bind(("127.0.0.1", port))
-            bus_port.bind(("127.0.0.1", port + BUS))
-            return port
-    raise ChirpError(f"no free port from {PORTS.start} to {PORTS.stop}")
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def _follow(primaries: Sequence[Node], replicas: Sequence[Node]) -> None:
+    for primary, replica in zip(primaries, replicas, strict=True):
+        replica.command("CLUSTER", "MEET", "127.0.0.1", primary.port)
+        primary_id = primary.id
+        wait_until(
+            lambda: primary_id in text_of(replica.command("CLUSTER", "NODES")),  # noqa: B023 - called in this turn
+            "a replica did not get to know its primary",
+        )
+        replica.command("CLUSTER", "REPLICATE", primary_id)

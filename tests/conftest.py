@@ -58,6 +58,10 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not only_docker(config):
+        # No skips: a run that is not Docker's has another way to say that these are not its business.
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("containers")])
+        items[:] = [item for item in items if not item.get_closest_marker("containers")]
     tests = Path(__file__).parent
     reason = config.stash.get(WHY_NO_DOCKER, None)
     for item in items:

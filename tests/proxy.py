@@ -45,6 +45,7 @@ class Proxy:
     """Forwards each connection to `port`, and meddles with replies as told.
 
     Attributes:
+        url: where it listens, as a client is told; `listens_on` is its port.
         port: of the server on 127.0.0.1 that new connections lead to; may be changed.
         wires: every connection ever made, in order.
         lose_reply_to: the reply to the next request that contains these bytes is lost, once, after the server has
@@ -69,6 +70,7 @@ class Proxy:
         self.halve_replies = False
         self.error: bytes | None = None
         self.url = ""
+        self.listens_on = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._requested = asyncio.Condition()
 
@@ -177,8 +179,8 @@ async def proxied(url: str, *, tls: ssl.SSLContext | None = None) -> AsyncIterat
     parts = urlsplit(url)
     proxy = Proxy(parts.port or 6379)
     async with await asyncio.start_server(proxy.serve, "127.0.0.1", ssl=tls) as listening:
-        port = listening.sockets[0].getsockname()[1]
-        proxy.url = f"{'redis' if tls is None else 'rediss'}://127.0.0.1:{port}{parts.path}"
+        proxy.listens_on = listening.sockets[0].getsockname()[1]
+        proxy.url = f"{'redis' if tls is None else 'rediss'}://127.0.0.1:{proxy.listens_on}{parts.path}"
         try:
             yield proxy
         finally:

@@ -14,12 +14,17 @@ class Scripted:
 
     Attributes:
         url: of the server.
+        port: of the server.
         connections: every connection ever made, in order.
         asked: the commands that came, without those that a client greets with.
+        close: takes no new connections any more.
     """
+
+    close: Callable[[], None]
 
     def __init__(self) -> None:
         self.url = ""
+        self.port = 0
         self.reply: Callable[[Sequence[bytes]], bytes | None] = lambda command: OK
         self.connections: list[asyncio.StreamWriter] = []
         self.asked: list[Sequence[bytes]] = []
@@ -51,7 +56,9 @@ class Scripted:
 async def scripted() -> AsyncIterator[Scripted]:
     server = Scripted()
     async with await asyncio.start_server(server.serve, "127.0.0.1") as listening:
-        server.url = f"redis://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        server.port = listening.sockets[0].getsockname()[1]
+        server.url = f"redis://127.0.0.1:{server.port}"
+        server.close = listening.close
         try:
             yield server
         finally:

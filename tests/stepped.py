@@ -48,7 +48,8 @@ class SteppedStore(RedisSessionStore):
         if isinstance(nodes, RedisNode):
             nodes._link = SteppedLink(nodes._link, self)
             return nodes
-        primary_at = nodes._primary_at
+        topology = nodes._topology
+        primary_at = topology.primary_at
 
         def stepped(address: Any) -> Any:
             primary = primary_at(address)
@@ -57,7 +58,7 @@ class SteppedStore(RedisSessionStore):
                     lanes._link = SteppedLink(lanes._link, self)
             return primary
 
-        nodes._primary_at = stepped
+        topology.primary_at = stepped
         return nodes
 
 

@@ -3,23 +3,14 @@
 import asyncio
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from programs import Document
 from redis import Redis
 from starlette.testclient import TestClient
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-PROGRAMS: dict[str, str] = dict(re.findall(r"<!-- program: (\w+) -->\n```python\n(.*?)```", README, re.DOTALL))
+README = Document("README.md")
 KEY_PREFIX = "chirp:session:"
-
-
-def run(name: str) -> dict[str, Any]:
-    """Execute one program as a module of its own."""
-    module: dict[str, Any] = {"__name__": f"readme_{name}"}
-    exec(compile(PROGRAMS[name], f"README.md:{name}", "exec", dont_inherit=True), module)  # noqa: S102 - that is the test
-    return module
 
 
 @pytest.fixture
@@ -35,19 +26,15 @@ def redis_of_the_run(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 def test_every_python_block_is_a_program_that_is_executed() -> None:
     """No example escapes these tests."""
-    assert len(re.findall(r"```python\n", README)) == len(PROGRAMS)
-    tested = {
-        name.removeprefix("test_the_").removesuffix("_program") for name in globals() if name.endswith("_program")
-    }
-    assert tested == set(PROGRAMS)
+    README.expect_all_tested(globals())
 
 
 def test_the_cookie_program() -> None:
     """It counts visits, in under 20 lines, and sets the cookie that the README shows."""
-    assert len(PROGRAMS["cookie"].strip().splitlines()) < 20
-    shown = re.search(r"<!-- set-cookie: cookie -->\n```\nset-cookie: (.*)\n```", README)
+    assert len(README.programs["cookie"].strip().splitlines()) < 20
+    shown = re.search(r"<!-- set-cookie: cookie -->\n```\nset-cookie: (.*)\n```", README.text)
     assert shown is not None
-    with TestClient(run("cookie")["app"]) as client:
+    with TestClient(README.run("cookie")["app"]) as client:
         first = client.get("/")
         assert first.json() == {"visits": 1}
         assert client.get("/").json() == {"visits": 2}
@@ -59,11 +46,11 @@ def test_the_cookie_program() -> None:
 
 def test_the_cookie_that_the_readme_shows_is_real() -> None:
     """It verifies with the program's secret, and holds the program's session."""
-    shown = re.search(r"set-cookie: chirp_session=([^;]+);", README)
+    shown = re.search(r"set-cookie: chirp_session=([^;]+);", README.text)
     assert shown is not None
     from chirp import CookieSessionStore, SessionConfig  # noqa: PLC0415 - only here
 
-    secret = re.search(r'secret_key="([^"]+)"', PROGRAMS["cookie"])
+    secret = re.search(r'secret_key="([^"]+)"', README.programs["cookie"])
     assert secret is not None
     store = CookieSessionStore(SessionConfig(secret[1]), clock=lambda: 0.0)
     assert dict(asyncio.run(store.open(shown[1], https=False))) == {"visits": 1}
@@ -71,7 +58,7 @@ def test_the_cookie_that_the_readme_shows_is_real() -> None:
 
 def test_the_redis_program(redis_of_the_run: Redis) -> None:
     """It counts visits in Redis, and the cookie holds an id only."""
-    module = run("redis")
+    module = README.run("redis")
     with TestClient(module["app"]) as client:
         assert client.get("/").json() == {"visits": 1}
         assert client.get("/").json() == {"visits": 2}
@@ -84,7 +71,7 @@ def test_the_redis_program(redis_of_the_run: Redis) -> None:
 
 def test_the_fastapi_program(redis_of_the_run: Redis) -> None:
     """It signs in and out, each time under another id."""
-    with TestClient(run("fastapi")["app"]) as client:
+    with TestClient(README.run("fastapi")["app"]) as client:
         assert client.get("/").json() == {"user": None}
         client.post("/login/ada")
         session_id = client.cookies["chirp_session"]
@@ -97,7 +84,7 @@ def test_the_fastapi_program(redis_of_the_run: Redis) -> None:
 
 def test_the_auth_program() -> None:
     """It signs in and out."""
-    with TestClient(run("auth")["app"]) as client:
+    with TestClient(README.run("auth")["app"]) as client:
         assert client.get("/").json() == {"user": None}
         assert client.post("/login").json() == {"user": "Ada"}
         assert client.get("/").json() == {"user": "Ada"}

@@ -140,10 +140,6 @@ async def test_a_server_that_is_no_cluster_is_told(make_store: MakeStore, redis_
         await put(store, a=1)
 
 
-def connections_named(running: RunningCluster, name: str) -> list[dict[str, str]]:
-    return [client for node in running.nodes for client in node.redis.client_list() if client["name"] == name]
-
-
 async def test_an_injected_client_is_not_closed(
     make_store: MakeStore, redis_cluster: RunningCluster, key_prefix: str
 ) -> None:
@@ -151,12 +147,12 @@ async def test_an_injected_client_is_not_closed(
     name = key_prefix.rstrip(":")
     async with redis_cluster.client(client_name=name) as client:
         await client.ping(target_nodes=RedisCluster.PRIMARIES)
-        before = len(connections_named(redis_cluster, name))
+        before = len(redis_cluster.connections_named(name))
         store = make_store(client=client)
         await asyncio.gather(*(put(store, number=number) for number in range(20)))
-        assert len(connections_named(redis_cluster, name)) > before
+        assert len(redis_cluster.connections_named(name)) > before
         await store.aclose()
-        assert len(connections_named(redis_cluster, name)) == before > 0
+        assert len(redis_cluster.connections_named(name)) == before > 0
 
 
 async def test_a_factorys_client_is_closed_by_the_store(
@@ -168,9 +164,9 @@ async def test_a_factorys_client_is_closed_by_the_store(
     await client.ping(target_nodes=RedisCluster.PRIMARIES)
     store = make_store(client=lambda: client)
     await put(store, a=1)
-    assert connections_named(redis_cluster, name) != []
+    assert redis_cluster.connections_named(name) != []
     await store.aclose()
-    assert connections_named(redis_cluster, name) == []
+    assert redis_cluster.connections_named(name) == []
 
 
 async def test_a_client_with_other_reply_settings_works(make_store: MakeStore, redis_cluster: RunningCluster) -> None:
@@ -185,7 +181,7 @@ async def test_a_client_that_reads_from_replicas_makes_no_read_only_connections(
     """A read-only connection to a primary that is demoted would answer with what is old, and not say where to ask."""
     name, strategy = key_prefix.rstrip(":"), LoadBalancingStrategy.ROUND_ROBIN
     await put(make_store(client=lambda: redis_cluster.client(client_name=name, load_balancing_strategy=strategy)), a=1)
-    assert {client["flags"] for client in connections_named(redis_cluster, name)} == {"N"}
+    assert {client["flags"] for _, client in redis_cluster.connections_named(name)} == {"N"}
 
 
 async def test_the_clients_user_and_password_are_used(make_store: MakeStore, redis_cluster: RunningCluster) -> None:
@@ -213,7 +209,7 @@ def test_each_event_loop_has_connections_of_its_own(redis_cluster: RunningCluste
             assert first.run(put(store, cookie, c=3)) == cookie
             thread.submit(second.close).result()
         assert first.run(read(store, cookie)) == {"a": 1, "b": 2, "c": 3}
-    assert connections_named(redis_cluster, name) == []
+    assert redis_cluster.connections_named(name) == []
 
 
 def test_an_injected_client_on_a_second_loop_is_told_clearly(redis_cluster: RunningCluster) -> None:

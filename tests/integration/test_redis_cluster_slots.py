@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from cluster import RunningCluster
+from proxy import proxied
 from redis.asyncio.cluster import RedisCluster
 from scripted import scripted
 from visits import CONFIG, MakeStore, commit, put, read, visit
 
 from chirp.errors import StoreUnavailable
-from chirp.middleware.sessions import RedisSessionStore
+from chirp.middleware.sessions import RedisSessionStore, redis_topology
 from chirp.middleware.sessions.session import Session
 
 
@@ -60,13 +61,13 @@ async def test_a_refusal_from_before_the_last_look_causes_no_other(
 ) -> None:
     """What was sent by routes that have been replaced meanwhile is sent again by the new ones as they are."""
     await put(one_slot, a=1)
-    nodes = one_slot._nodes.get()
-    stale = nodes._routes
-    await nodes._refresh(stale)
+    topology = one_slot._nodes.get()._topology
+    stale = topology.routes
+    await topology.refresh(stale)
     looks = sum(node.calls("cluster") for node in redis_cluster.nodes)
-    await nodes._refresh(stale)
+    await topology.refresh(stale)
     assert sum(node.calls("cluster") for node in redis_cluster.nodes) == looks
-    assert nodes._routes is not stale
+    assert topology.routes is not stale
 
 
 @pytest.mark.parametrize("scripts", ["known", "forgotten"])
@@ -157,20 +158,74 @@ async def test_a_load_is_repeated_when_its_node_cannot_be_reached(
     assert await read(behind, cookie) == {"a": 1}
 
 
-async def test_a_change_is_not_repeated_when_its_node_cannot_be_reached(
+async def test_a_change_is_made_elsewhere_when_its_node_cannot_be_reached(
     make_store: MakeStore, redis_cluster: RunningCluster, store: RedisSessionStore, unused_port: int
 ) -> None:
-    """The change fails, and makes the store look at the topology again: the next one arrives."""
+    """Nothing of it was sent, so the topology is looked at again, and the change goes where it says."""
     cookie = await put(store, a=1)
-    sessions = [await store.open(cookie, https=True) for _ in range(2)]
-    for number, session in enumerate(sessions):
-        session[f"key{number}"] = number
+    session = await store.open(cookie, https=True)
+    session["b"] = 2
     behind = await mistaken(make_store, redis_cluster, store.key_for(cookie), unused_port)
-    with pytest.raises(StoreUnavailable, match="ConnectionError"):
-        await commit(behind, sessions[0])
-    await behind._nodes.get()._discovery
-    await commit(behind, sessions[1])
-    assert await read(store, cookie) == {"a": 1, "key1": 1}
+    await commit(behind, session)
+    assert await read(store, cookie) == {"a": 1, "b": 2}
+
+
+async def test_a_change_that_was_sent_is_not_sent_again(
+    make_store: MakeStore, redis_cluster: RunningCluster, store: RedisSessionStore
+) -> None:
+    """Its reply was lost, so it may have happened: it is refused, and makes the store look at the topology again."""
+    cookie = await put(store, a=1)
+    await put(store, cookie, scripts="known")
+    owner = redis_cluster.owner(store.key_for(cookie))
+    async with proxied(f"redis://127.0.0.1:{owner.port}") as proxy:
+
+        def remap(address: tuple[str, int]) -> tuple[str, int]:
+            return (address[0], proxy.listens_on) if address[1] == owner.port else address
+
+        behind = make_store(client=lambda: redis_cluster.client(address_remap=remap))
+        session = await behind.open(cookie, https=True)
+        session["b"] = 2
+        swaps, looks = owner.calls("evalsha"), sum(node.calls("cluster") for node in redis_cluster.nodes)
+        proxy.lose_reply_to = b"EVALSHA"
+        with pytest.raises(StoreUnavailable, match="closed"):
+            await commit(behind, session)
+        assert owner.calls("evalsha") - swaps == 1
+        await behind._nodes.get()._topology.discovery
+        assert sum(node.calls("cluster") for node in redis_cluster.nodes) - looks == 1
+    assert await read(store, cookie) == {"a": 1, "b": 2, "scripts": "known"}
+
+
+async def test_a_dead_node_is_no_reason_to_ask_the_others_all_the_time(
+    make_store: MakeStore, redis_cluster: RunningCluster, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests for its slots are many, and each would be a reason to look at the topology; looks keep a distance."""
+    monkeypatch.setattr(redis_topology, "PAUSE_SECONDS", 60)
+    dead, *others = redis_cluster.nodes
+
+    def remap(address: tuple[str, int]) -> tuple[str, int]:
+        return (address[0], unused_port) if address[1] == dead.port else address
+
+    seed = others[0].port
+    store = make_store(
+        client=lambda: RedisCluster(host="127.0.0.1", port=seed, address_remap=remap), timeout_seconds=0.5
+    )
+    looks = sum(node.calls("cluster") for node in redis_cluster.nodes)
+    for _ in range(2):  # the second time, the node is doubted already
+        told = await asyncio.gather(*(put(store, number=number) for number in range(60)), return_exceptions=True)
+        assert {type(each) for each in told} == {str, StoreUnavailable}
+    assert sum(node.calls("cluster") for node in redis_cluster.nodes) - looks == 1
+
+
+async def test_a_moved_slot_is_followed_at_once_while_a_dead_node_is_not_asked_about(
+    one_slot: RedisSessionStore, redis_cluster: RunningCluster, unused_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was told where a slot went does not keep that distance."""
+    monkeypatch.setattr(redis_topology, "PAUSE_SECONDS", 60)
+    cookie = await put(one_slot, a=1)
+    topology = one_slot._nodes.get()._topology
+    topology.discover_if_not_yet(topology.routes, doubted=("127.0.0.1", unused_port))
+    redis_cluster.move(one_slot.key_for(cookie))
+    assert await read(one_slot, cookie) == {"a": 1}
 
 
 async def test_a_cluster_that_cannot_be_reached_is_unavailable(make_store: MakeStore, unused_port: int) -> None:

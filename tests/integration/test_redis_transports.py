@@ -3,12 +3,15 @@
 import asyncio
 import ssl
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import trustme
 import uvloop
+from cluster import RunningCluster
 from proxy import proxied
+from redis.asyncio.cluster import RedisCluster
 from visits import CONFIG, MakeStore, put, read, visit
 
 from chirp.errors import StoreUnavailable
@@ -54,6 +57,26 @@ async def test_sessions_over_tls(make_store: MakeStore, redis_url: str, tls: ssl
     async with proxied(redis_url, tls=tls) as proxy:
         store = make_store(proxy.url + trusting)
         await live(store)
+        await store.aclose()
+
+
+async def test_sessions_of_a_cluster_over_tls(
+    make_store: MakeStore, redis_cluster: RunningCluster, tls: ssl.SSLContext, trusting: str
+) -> None:
+    """The client's certificates, and its way to other addresses, hold for the store's own connections as well."""
+    async with AsyncExitStack() as stack:
+        urls = [f"redis://127.0.0.1:{node.port}" for node in redis_cluster.nodes]
+        proxies = [await stack.enter_async_context(proxied(url, tls=tls)) for url in urls]
+        ports = {proxy.port: proxy.listens_on for proxy in proxies}
+
+        def remap(address: tuple[str, int]) -> tuple[str, int]:
+            return address[0], ports.get(address[1], address[1])
+
+        url = proxies[0].url + trusting
+        store = make_store(client=lambda: RedisCluster.from_url(url, address_remap=remap))
+        await live(store)
+        await asyncio.gather(*(put(store, number=number) for number in range(60)))
+        assert all(proxy.wires for proxy in proxies)
         await store.aclose()
 
 

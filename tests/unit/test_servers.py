@@ -17,6 +17,7 @@ from chirp.embedded import EmbeddedServer, _embedded_binary
 TESTS = Path(servers.__file__).parent
 NO_ENGINE = "unix:///nonexistent/docker.sock"
 ONE_TEST = "from redis import Redis\ndef test_real(redis_url): assert Redis.from_url(redis_url).ping()\n"
+OWN_CONTAINERS = "def test_containers(): raise AssertionError\n"
 
 
 def no_docker() -> servers.SharedServer:
@@ -84,14 +85,14 @@ def test_no_engine_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reason.startswith("no engine answers: ")
 
 
-def run_pytest(project: Path, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(project: Path, *args: str, test: str = ONE_TEST, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run this suite's conftest in a project that has one integration test."""
     integration = project / "tests" / "integration"
     integration.mkdir(parents=True)
-    for name in ("conftest.py", "servers.py", "cluster.py"):
+    for name in ("conftest.py", "servers.py", "cluster.py", "nodes.py"):
         shutil.copy(TESTS / name, project / "tests")
     shutil.copy(TESTS.parent / "pyproject.toml", project)
-    (integration / "test_one.py").write_text(ONE_TEST)
+    (integration / "test_one.py").write_text(test)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CHIRP_", "COV", "PYTEST_"))}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *args],
@@ -117,6 +118,12 @@ def test_docker_run_that_must_not_be_skipped(tmp_path: Path) -> None:
     result = run_pytest(tmp_path, "-m", "docker", CHIRP_REQUIRE_DOCKER="1")
     assert result.returncode == pytest.ExitCode.USAGE_ERROR
     assert "no server to test against: no engine answers" in result.stderr
+
+
+def test_what_starts_containers_is_left_out_of_other_runs_and_counted(tmp_path: Path) -> None:
+    """It is no skip, and nothing passes that did not run."""
+    result = run_pytest(tmp_path, test=f"import pytest\n{ONE_TEST}@pytest.mark.containers\n{OWN_CONTAINERS}")
+    assert "1 passed, 1 deselected" in result.stdout
 
 
 def test_header_names_the_server(tmp_path: Path) -> None:

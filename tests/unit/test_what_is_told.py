@@ -11,7 +11,14 @@ import chirp
 
 ROOT = Path(chirp.__file__).parent
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
-TOLD_TO_WHO_CALLS = {"StoreUnavailable", "SessionTooLarge", "SessionNotSerializable", "SessionClosed", "SessionError"}
+TOLD_TO_WHO_CALLS = {
+    "StoreUnavailable",
+    "SessionTooLarge",
+    "SessionNotSerializable",
+    "SessionClosed",
+    "SessionError",
+    "kind",  # StoreUnavailable or one of its subclasses
+}
 STAND_ALONE = {"demo", "embedded.py", "cli.py"}  # for development on one's own machine
 
 # What log calls are given besides their text.

@@ -145,7 +145,7 @@ class Batcher(Generic[Item, Answer]):
                     raise
                 self._land(flight)
             except StoreUnavailable as error:
-                self._fail(flight, str(error), error.__cause__ or error)
+                self._fail(flight, str(error), error.__cause__ or error, type(error))
             except Exception as error:
                 log.exception("a batch failed unexpectedly")
                 self._fail(flight, f"a batch failed with {type(error).__name__}", error)
@@ -245,15 +245,26 @@ class Batcher(Generic[Item, Answer]):
             else:
                 future.set_result(answer)
 
-    def _fail(self, flight: _Flight[Item, Answer], message: str, cause: BaseException | None) -> None:
+    def _fail(
+        self,
+        flight: _Flight[Item, Answer],
+        message: str,
+        cause: BaseException | None,
+        kind: type[StoreUnavailable] = StoreUnavailable,
+    ) -> None:
         for future in flight.futures:
-            self._tell(future, message, cause)
+            self._tell(future, message, cause, kind)
 
     @staticmethod
-    def _tell(future: asyncio.Future[Answer], message: str, cause: BaseException | None) -> None:
+    def _tell(
+        future: asyncio.Future[Answer],
+        message: str,
+        cause: BaseException | None,
+        kind: type[StoreUnavailable] = StoreUnavailable,
+    ) -> None:
         """Fail one waiter with an error object of its own: a shared one would collect everybody's tracebacks."""
         if not future.done():
-            error = StoreUnavailable(message)
+            error = kind(message)
             error.__cause__ = cause
             future.set_exception(error)
 

@@ -187,7 +187,7 @@ class GroupCommit:
             try:
                 members, result = await self._write_together(group, writers)
             except StoreUnavailable as error:
-                _fail(writers, str(error), error.__cause__)
+                _fail(writers, str(error), error.__cause__, type(error))
             except asyncio.CancelledError:
                 group.waiting = writers + group.waiting
                 raise
@@ -244,10 +244,15 @@ def longest_pause(losses: int) -> float:
     return 0.0 if losses % 2 else min(FIRST_PAUSE_SECONDS * 2**losses, LONGEST_PAUSE_SECONDS)
 
 
-def _fail(writers: Sequence[_Writer], message: str, cause: BaseException | None) -> None:
+def _fail(
+    writers: Sequence[_Writer],
+    message: str,
+    cause: BaseException | None,
+    kind: type[StoreUnavailable] = StoreUnavailable,
+) -> None:
     """Give each an error object of its own: a shared one would collect everybody's tracebacks."""
     for writer in writers:
-        error = StoreUnavailable(message)
+        error = kind(message)
         error.__cause__ = cause
         writer.tell(error)
 

@@ -6,45 +6,30 @@ crosses slots. Rules:
 - Each primary has connections, batches and deadlines of its own, as a single node has.
 - `MOVED` and `ASK` mean that nothing happened, so the key is asked for again elsewhere, within the same deadline.
 - A node that cannot be reached, or is cut off from the others, makes the topology doubtful. Reads are repeated on a
-  fresh one, changes are not.
+  fresh one, and so are changes that never left this process; a change that was sent is not.
 """
 
 import asyncio
-import contextvars
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
-from redis.asyncio import ConnectionPool
 from redis.asyncio.cluster import RedisCluster
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
+from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions.codec import Codec
 from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.merging import Write, Written
-from chirp.middleware.sessions.redis_client import Link, NotSent, ResponseError, SentInVain, Source
-from chirp.middleware.sessions.redis_node import ClusterNode, RedisNode, readable
+from chirp.middleware.sessions.redis_client import Link, ResponseError, Source
+from chirp.middleware.sessions.redis_node import ClusterNode, NothingSent, RedisNode
 from chirp.middleware.sessions.redis_steps import Operation
+from chirp.middleware.sessions.redis_topology import Address, Primary, Routes, Topology
 from chirp.middleware.sessions.steps import Look, Reply, Step
 
 MOST_REDIRECTS = 5  # in a stable cluster one is enough; more than a few mean that its nodes disagree
-SHARE_OF_ONE_NODE = 0.25  # of the deadline: a node that hangs must leave time to ask others for the topology
-# Of the client's settings for connections, what is for its own nodes alone: READONLY (a demoted primary would answer
-# reads from what it has, instead of MOVED), its callbacks, and notifications, which need RESP3.
-NOT_FOR_POOLS = {
-    "max_connections",
-    "redis_connect_func",
-    "response_callbacks",
-    "maint_notifications_config",
-    "oss_cluster_maint_notifications_handler",
-}
 
-Address: TypeAlias = tuple[str, int]
 Answer = TypeVar("Answer")
 Send: TypeAlias = Callable[[ClusterNode], Awaitable[Answer]]
 
@@ -57,19 +42,6 @@ def nodes_of(
     if isinstance(made, RedisCluster):
         return Cluster(made, codec, lifetime, timeout_seconds, max_connections, owned=source.owned)
     return RedisNode(Link(made, max_connections, owned=source.owned), codec, lifetime, timeout_seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class _Primary:
-    """A primary: its address, its connections, and its lanes for slots that it serves and that it takes over."""
-
-    address: Address
-    link: Link
-    node: ClusterNode
-    asking: ClusterNode
-
-
-Routes: TypeAlias = list[_Primary | None]  # by slot
 
 
 class Cluster:
@@ -95,20 +67,13 @@ class Cluster:
         owned: bool,
     ) -> None:
         self._client = client
-        self._codec = codec
-        self._lifetime = lifetime
         self._timeout = timeout_seconds
-        self._max_connections = max_connections
         self._owned = owned
         self._loop = asyncio.get_running_loop()
-        self._primaries: dict[Address, _Primary] = {}
-        self._routes: Routes = [None] * REDIS_CLUSTER_HASH_SLOTS  # replaced as a whole, never changed
-        self._left: list[tuple[float, _Primary]] = []  # no longer primaries, and since when
-        self._discovery: asyncio.Task[BaseException | None] | None = None
-        self._closed = False
+        self._topology = Topology(client, codec, lifetime, timeout_seconds, max_connections)
 
     def __repr__(self) -> str:
-        return f"<Cluster: {len(self._primaries)} primaries known>"
+        return f"<Cluster: {self._topology!r}>"
 
     async def read(self, key: str) -> bytes | None:
         """Return the value, or None where there is none (or none that is a string)."""
@@ -128,12 +93,7 @@ class Cluster:
 
     async def aclose(self) -> None:
         """Close every connection, and the client if the store had it made."""
-        self._closed = True
-        if self._discovery is not None:
-            self._discovery.cancel()
-            await asyncio.wait({self._discovery})
-        for primary in (*self._primaries.values(), *(primary for _, primary in self._left)):
-            await primary.link.aclose()
+        await self._topology.aclose()
         if self._owned:
             await self._client.aclose()
 
@@ -142,50 +102,93 @@ class Cluster:
 
     async def _ask(self, key: str, send: Send[Answer], deadline: float, *, repeatable: bool = False) -> Answer:
         slot = key_slot(key.encode())
-        routes = self._routes
+        routes = self._topology.routes
         primary = routes[slot]
         refusal: StoreUnavailable | None = None
-        if primary is not None:
+        if primary is not None and primary.address not in self._topology.doubted:
             try:
                 return await send(primary.node)  # the lane keeps the deadline
             except StoreUnavailable as error:
                 refusal = error
+            except asyncio.CancelledError:
+                self._doubt_if_late(primary, deadline)
+                raise
         async with self._until(deadline):
-            return await self._ask_again(slot, send, routes, refusal, repeatable=repeatable)
+            return await self._ask_again(slot, send, routes, refusal, deadline, repeatable=repeatable)
 
     async def _ask_again(
-        self, slot: int, send: Send[Answer], routes: Routes, refusal: StoreUnavailable | None, *, repeatable: bool
+        self,
+        slot: int,
+        send: Send[Answer],
+        routes: Routes,
+        refusal: StoreUnavailable | None,
+        deadline: float,
+        *,
+        repeatable: bool,
     ) -> Answer:
         """Ask where the refusal says, or the current topology; raise the refusal where neither may help."""
+        topology = self._topology
+        asked = routes[slot]
+        here = asked.address if asked is not None else None
+        repeated = False
         for _ in range(MOST_REDIRECTS):
-            asked = routes[slot]
-            here = asked.address if asked is not None else None
             cause = refusal.__cause__ if refusal is not None else None
             if isinstance(cause, AskError) and not isinstance(cause, MovedError):
-                lane = self._primary_at(self._address(cause, here)).asking
+                primary = topology.primary_at(topology.address_of(cause, here))
+                lane = primary.asking
             else:
-                if refusal is None:
-                    await self._refresh(routes)
-                elif isinstance(cause, MovedError):  # whoever took the slot over knew it first
-                    await self._refresh(routes, first=self._address(cause, here))
-                elif isinstance(cause, ResponseError) and not isinstance(cause, ClusterDownError):
-                    raise refusal
-                elif cause is not None and repeatable:
-                    repeatable = False
-                    await self._refresh(routes, last=here)
-                else:
-                    self._discover_if_not_yet(routes, last=here)  # for those who ask next
-                    raise refusal
-                routes = self._routes
-                asked = routes[slot]
-                if asked is None:
-                    raise StoreUnavailable(f"no node of the cluster serves slot {slot}")
-                lane = asked.node
+                again = not repeated and (repeatable or isinstance(refusal, NothingSent))
+                await self._look_again(routes, refusal, here, again=again)
+                repeated = repeated or not (refusal is None or isinstance(cause, MovedError))
+                routes = topology.routes
+                primary = self._serving(slot, routes)
+                lane = primary.node
+            here = primary.address
             try:
                 return await send(lane)
             except StoreUnavailable as error:
                 refusal = error
+            except asyncio.CancelledError:
+                self._doubt_if_late(primary, deadline)
+                raise
         raise refusal if refusal is not None else AssertionError("unreachable: it was asked at least once")
+
+    async def _look_again(
+        self, routes: Routes, refusal: StoreUnavailable | None, here: Address | None, *, again: bool
+    ) -> None:
+        """Look at the topology, unless the refusal is one to be raised.
+
+        Args:
+            routes: by which it was asked.
+            refusal: None where nobody was asked: nobody is known, or one who is doubted.
+            here: the node that was asked, or is doubted.
+            again: whether what failed on the way may be asked once more.
+        """
+        topology = self._topology
+        cause = refusal.__cause__ if refusal is not None else None
+        if refusal is None:
+            await topology.refresh(routes, doubted=here)
+        elif isinstance(cause, MovedError):  # whoever took the slot over knew it first
+            await topology.refresh(routes, first=topology.address_of(cause, here))
+        elif isinstance(cause, ResponseError) and not isinstance(cause, ClusterDownError):
+            raise refusal
+        elif again and cause is not None:
+            await topology.refresh(routes, doubted=here)
+        else:
+            topology.discover_if_not_yet(routes, doubted=here)  # for those who ask next
+            raise refusal
+
+    @staticmethod
+    def _serving(slot: int, routes: Routes) -> Primary:
+        primary = routes[slot]
+        if primary is None:
+            raise StoreUnavailable(f"no node of the cluster serves slot {slot}")
+        return primary
+
+    def _doubt_if_late(self, primary: Primary, deadline: float) -> None:
+        """Look whether a node that let a deadline pass still is the one to ask; not so where a request was given up."""
+        if self._loop.time() >= deadline:
+            self._topology.discover_if_not_yet(self._topology.routes, doubted=primary.address)
 
     @asynccontextmanager
     async def _until(self, deadline: float) -> AsyncIterator[None]:
@@ -193,108 +196,4 @@ class Cluster:
             async with asyncio.timeout_at(deadline):
                 yield
         except TimeoutError:
-            self._discover_if_not_yet(self._routes)
             raise StoreUnavailable(f"the store did not answer within {self._timeout} seconds") from None
-
-    async def _refresh(self, stale: Routes, *, first: Address | None = None, last: Address | None = None) -> None:
-        """See to it that the routes are newer than `stale`; one discovery serves all who ask for it.
-
-        Raises:
-            StoreUnavailable: no node told the topology.
-        """
-        task = self._discover_if_not_yet(stale, first=first, last=last)
-        if task is None:
-            return
-        await asyncio.wait({task})  # to await the task itself would let one waiter's end cancel it for all
-        if self._routes is stale:
-            failure = None if task.cancelled() else task.result()
-            raise StoreUnavailable(f"no node of the cluster told its topology: {readable(failure)}") from failure
-
-    def _discover_if_not_yet(
-        self, stale: Routes, *, first: Address | None = None, last: Address | None = None
-    ) -> asyncio.Task[BaseException | None] | None:
-        """Return the discovery that is under way; None if the routes are newer than `stale` already."""
-        if self._routes is not stale:
-            return None
-        if self._closed:
-            raise StoreUnavailable("the store was closed")
-        if self._discovery is None or self._discovery.done():
-            # An empty context: it outlives the request that happens to start it.
-            self._discovery = self._loop.create_task(self._discover(first, last), context=contextvars.Context())
-        return self._discovery
-
-    async def _discover(self, first: Address | None, last: Address | None) -> BaseException | None:
-        """Take the topology from the first node that tells it; return the reason where none does."""
-        seeds = ((node.host, int(node.port)) for node in self._client.nodes_manager.startup_nodes.values())
-        known = dict.fromkeys([*([first] if first else []), *self._primaries, *seeds])
-        failure: BaseException | None = None
-        for address in sorted(known, key=lambda each: (each != first, each == last)):
-            try:
-                async with asyncio.timeout(self._timeout * SHARE_OF_ONE_NODE):
-                    (slots,) = await self._primary_at(address).link.exchange([("CLUSTER", "SLOTS")], list)
-                if isinstance(slots, list) and slots:
-                    self._adopt(slots, told_by=address[0])
-                    await self._close_those_long_gone()
-                    return None
-                failure = slots if isinstance(slots, ResponseError) else ResponseError("the node knows of no slots")
-            except (NotSent, SentInVain) as error:
-                failure = error.__cause__
-            except Exception as error:  # noqa: BLE001 - a deadline, or an answer that is none: another node may know
-                failure = error
-        return failure
-
-    def _adopt(self, slots: Iterable[Any], *, told_by: str) -> None:
-        routes: Routes = [None] * REDIS_CLUSTER_HASH_SLOTS
-        serving: dict[Address, _Primary] = {}
-        for start, end, (host, port, *_), *_ in slots:
-            primary = self._primary_at(self._remap((host or b"").decode() or told_by, port))
-            serving[primary.address] = primary
-            routes[start : end + 1] = [primary] * (end - start + 1)
-        now = self._loop.time()
-        self._left += [(now, primary) for address, primary in self._primaries.items() if address not in serving]
-        self._primaries = serving
-        self._routes = routes
-
-    async def _close_those_long_gone(self) -> None:
-        """Close connections to nodes that were dropped so long ago that nobody can be waiting for them."""
-        before = self._loop.time() - self._timeout
-        gone = [primary for since, primary in self._left if since < before]
-        self._left = [entry for entry in self._left if entry[0] >= before]
-        for primary in gone:
-            await primary.link.aclose()
-
-    def _address(self, redirection: AskError, here: Address | None) -> Address:
-        """Return where a redirection leads; one without a host means the host that gave it."""
-        host = redirection.host or (here[0] if here else "")
-        return self._remap(host, redirection.port)
-
-    def _remap(self, host: str, port: int) -> Address:
-        remapped: Address = self._client.nodes_manager.remap_host_port(host, port)
-        return remapped
-
-    def _primary_at(self, address: Address) -> _Primary:
-        primary = self._primaries.get(address)
-        if primary is None:
-            if self._closed:
-                raise StoreUnavailable("the store was closed")
-            link = Link(_pool(self._client, address, self._max_connections), self._max_connections, owned=True)
-            node, asking = (
-                ClusterNode(link, self._codec, self._lifetime, self._timeout, asking=asking) for asking in (False, True)
-            )
-            primary = self._primaries[address] = _Primary(address, link, node, asking)
-        return primary
-
-
-def _pool(client: RedisCluster, address: Address, max_connections: int) -> ConnectionPool:
-    """Return a pool for one node, with what the client's settings say of connections (TLS, user, password)."""
-    of_client = client.get_connection_kwargs().items()
-    settings: dict[str, Any] = {name: value for name, value in of_client if name not in NOT_FOR_POOLS}
-    settings |= {
-        "host": address[0],
-        "port": address[1],
-        "protocol": 2,  # as in `redis_client`: no greeting, no timers of its own, no retries of its own
-        "socket_timeout": None,
-        "socket_connect_timeout": None,
-        "retry": Retry(NoBackoff(), 0),
-    }
-    return ConnectionPool(max_connections=max_connections, **settings)

@@ -27,6 +27,10 @@ T = TypeVar("T")
 WhenLost: TypeAlias = Literal["repeat", "fail", "tell"]
 
 
+class NothingSent(StoreUnavailable):
+    """The node could not be reached, and nothing of what was asked has left this process."""
+
+
 class RedisNode:
     """A node's lanes; belongs to the event loop it is made in.
 
@@ -98,8 +102,9 @@ class RedisNode:
             try:
                 results = await self._try_operations(attempt, again=again)
             except StoreUnavailable as error:
+                kind = StoreUnavailable if again else type(error)  # an earlier attempt was sent
                 for index in pending:
-                    answers[index] = unavailable(error.__cause__)
+                    answers[index] = unavailable(error.__cause__, kind)
                 break
             except SentInVain as lost:
                 failed = [index for index in pending if again or not redis_steps.may_repeat(operations[index])]
@@ -135,20 +140,22 @@ class RedisNode:
             when_lost: what to do when commands were sent and no reply came: "repeat" them once, "fail", or "tell".
 
         Raises:
-            StoreUnavailable: no reply came.
+            StoreUnavailable: no reply came; `NothingSent` if nothing was sent either.
             SentInVain: the same, with `when_lost="tell"`: the commands may have happened.
         """
+        kind: type[StoreUnavailable] = NothingSent
         for last in (False, True):
             try:
                 return await self._link.exchange(commands, read)
             except NotSent as failed:
                 if last:
-                    raise unavailable(failed.__cause__) from failed.__cause__
+                    raise unavailable(failed.__cause__, kind) from failed.__cause__
             except SentInVain as failed:
                 if when_lost == "tell":
                     raise
                 if last or when_lost == "fail":
                     raise unavailable(failed.__cause__) from failed.__cause__
+                kind = StoreUnavailable
         raise AssertionError("unreachable: the second attempt returns or raises")
 
 
@@ -180,7 +187,11 @@ class ClusterNode(RedisNode):
         unknown = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if unknown:
             commands = [_swap_command(swaps[index], cached=False) for index in unknown]
-            for index, reply in zip(unknown, await self._exchange(commands, list, when_lost="fail"), strict=True):
+            try:
+                replies_again = await self._exchange(commands, list, when_lost="fail")
+            except NothingSent as error:  # the other swaps of the batch were sent
+                raise unavailable(error.__cause__) from error.__cause__
+            for index, reply in zip(unknown, replies_again, strict=True):
                 replies[index] = reply
         tell([reply[0] if isinstance(reply, list) else reply for reply in replies])
 
@@ -197,12 +208,12 @@ def readable(cause: BaseException | None) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
-def unavailable(cause: BaseException | None) -> StoreUnavailable:
+def unavailable(cause: BaseException | None, kind: type[StoreUnavailable] = StoreUnavailable) -> StoreUnavailable:
     """Return the error for a refusal or a failed connection.
 
     Redis's texts name commands and hosts. One quotes arguments, and is cut before them: they may be the user's data.
     """
-    error = StoreUnavailable(f"Redis did not do it: {type(cause).__name__}: {readable(cause)}")
+    error = kind(f"Redis did not do it: {type(cause).__name__}: {readable(cause)}")
     error.__cause__ = cause
     return error
 

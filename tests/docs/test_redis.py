@@ -1,0 +1,187 @@
+"""docs/redis.md is executed: each of its programs reaches the servers that the text around it is about."""
+
+import asyncio
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster import RunningCluster
+from nodes import free_port, wait_until
+from programs import Document
+from redis import Redis
+from redis.exceptions import ConnectionError as ConnectionFailed
+from servers import OwnServer, program_on_path
+from starlette.testclient import TestClient
+from visits import put, read, visit
+
+from chirp import (
+    App,
+    RedisSessionStore,
+    SessionConfig,
+    SessionMiddleware,
+    get_session,
+    regenerate_session,
+    rotate_session,
+)
+from chirp.embedded import _embedded_binary
+from chirp.middleware.sessions.session import Session
+
+PAGE = Document("docs/redis.md")
+
+
+@pytest.fixture
+def server(own_server: Callable[..., OwnServer]) -> OwnServer:
+    """The programs use the default prefix, so they get a server that nobody else uses."""
+    return own_server()
+
+
+@pytest.fixture
+def sentinel(server: OwnServer, tmp_path: Path) -> Iterator[str]:
+    """The address of a sentinel that watches the server."""
+    port, primary = free_port(), server.url.removeprefix("redis://127.0.0.1:").removesuffix("/0")
+    config = tmp_path / "sentinel.conf"
+    config.write_text(
+        f'port {port}\nbind 127.0.0.1\ndir "{tmp_path}"\nsentinel monitor mymaster 127.0.0.1 {primary} 1\n'
+    )
+    command = [program_on_path() or _embedded_binary(), str(config), "--sentinel"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.DEVNULL) as process,
+        Redis(port=port) as client,
+    ):
+        try:
+            wait_until(lambda: answers(client), "the sentinel did not answer")
+            yield f"127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+def answers(client: Redis) -> bool:
+    with suppress(ConnectionFailed):
+        return bool(client.ping())
+    return False
+
+
+def app_with(module: dict[str, Any]) -> App:
+    """Put a program's store to use, as the page says."""
+    app = App()
+    app.add_middleware(SessionMiddleware(replace(module["config"], store=module["store"])))
+
+    @app.route("/")
+    async def index() -> dict[str, int]:
+        session = get_session()
+        session["visits"] = session.get("visits", 0) + 1
+        return {"visits": session["visits"]}
+
+    return app
+
+
+def visits(app: App) -> list[int]:
+    """Return what ten browsers are told at their second visit."""
+    counts = []
+    with TestClient(app) as client:
+        for _ in range(10):
+            client.cookies.clear()
+            client.get("/")
+            counts.append(client.get("/").json()["visits"])
+    return counts
+
+
+def connections_of(server: OwnServer) -> int:
+    """Return how many the server has, without the one that asks."""
+    with Redis.from_url(server.url) as client:
+        return len(client.client_list()) - 1
+
+
+def test_every_python_block_is_a_program_that_is_executed() -> None:
+    """No example escapes these tests."""
+    PAGE.expect_all_tested(globals())
+
+
+def test_the_url_program(server: OwnServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reaches the server, and leaves no connection."""
+    monkeypatch.setenv("REDIS_URL", server.url)
+    assert visits(app_with(PAGE.run("url"))) == [2] * 10
+    assert connections_of(server) == 0
+
+
+def test_the_client_program(server: OwnServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reaches the server, and leaves no connection."""
+    monkeypatch.setenv("REDIS_URL", server.url)
+    assert visits(app_with(PAGE.run("client"))) == [2] * 10
+    assert connections_of(server) == 0
+
+
+def test_the_pool_program(server: OwnServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Store and handler share the pool, which the app closes."""
+    monkeypatch.setenv("REDIS_URL", server.url)
+    assert visits(PAGE.run("pool")["app"]) == [2] * 10
+    assert connections_of(server) == 0
+
+
+def test_the_sentinel_program(server: OwnServer, sentinel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks the sentinel where the primary is."""
+    monkeypatch.setenv("REDIS_SENTINELS", sentinel)
+    assert visits(app_with(PAGE.run("sentinel"))) == [2] * 10
+    with Redis.from_url(server.url) as client:
+        assert len(client.keys("chirp:session:*")) == 10
+
+
+def test_the_cluster_program(redis_cluster: RunningCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It finds the whole cluster from two of its nodes."""
+    monkeypatch.setenv("REDIS_NODES", ",".join(f"127.0.0.1:{node.port}" for node in redis_cluster.nodes[:2]))
+    assert visits(app_with(PAGE.run("cluster"))) == [2] * 10
+
+
+def acl(name: str) -> list[str]:
+    """Return the words of an ACL that the page shows."""
+    shown = re.search(rf"<!-- acl: {name} -->\n```\n(.*)\n```", PAGE.text)
+    assert shown is not None
+    return shown[1].split(" ")
+
+
+async def live(store: RedisSessionStore) -> None:
+    """Do all that sessions do, from the first request to the logout."""
+    first = await put(store, a=1)
+    await put(store, first, b=2)
+    second = (await visit(store, first, lambda session: rotate_session())).session.id
+    third = (await visit(store, second, lambda session: regenerate_session().update(c=3))).session.id
+    assert third is not None
+    assert await read(store, third) == {"c": 3}
+    await visit(store, third, Session.clear)
+    assert await read(store, third) == {}
+    await store.aclose()
+
+
+def test_the_acl_of_a_node_is_enough(server: OwnServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user who may do no more than the page says has sessions."""
+    with Redis.from_url(server.url) as client:
+        client.execute_command(*acl("node"))
+    monkeypatch.setenv("REDIS_URL", server.url.replace("redis://", "redis://shop:password@"))
+    asyncio.run(live(PAGE.run("url")["store"]))
+
+
+def test_the_acl_of_a_cluster_is_enough(redis_cluster: RunningCluster) -> None:
+    """A user who may do no more than the page says has sessions, also while a slot is on its way."""
+    for node in redis_cluster.nodes:
+        node.command(*acl("cluster"))
+    config = SessionConfig(secret_key="for tests alone, and long enough")
+
+    def client() -> Any:
+        return redis_cluster.client(username="shop", password="password")
+
+    async def live_while_a_slot_moves(key_prefix: str) -> None:
+        await live(RedisSessionStore(config, key_prefix=key_prefix, client=client))
+        source, target = redis_cluster.begin_to_move(key_prefix)
+        try:
+            await live(RedisSessionStore(config, key_prefix=key_prefix, client=client))
+        finally:
+            redis_cluster.finish_move(key_prefix, source, target)
+
+    asked = sum(node.calls("asking") for node in redis_cluster.nodes)
+    asyncio.run(live_while_a_slot_moves("chirp:session:{one slot}"))
+    assert sum(node.calls("asking") for node in redis_cluster.nodes) > asked
