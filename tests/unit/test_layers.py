@@ -18,7 +18,17 @@ LAYERS = (
     ("errors",),
     ("config", "session_id", "codec", "expiry", "cookie", "decision"),
     ("session", "store", "steps"),
-    ("redis_wire", "redis_client", "redis_scripts", "redis_steps", "batch", "per_loop", "redis_node", "redis_cluster"),
+    (
+        "redis_wire",
+        "redis_sentinel",
+        "redis_client",
+        "redis_scripts",
+        "redis_steps",
+        "batch",
+        "per_loop",
+        "redis_node",
+        "redis_cluster",
+    ),
     ("outcomes", "server_side", "cookie_store", "memory_store", "redis_store"),
     ("adapter", "fronts", "middleware", "asgi"),
 )
@@ -99,7 +109,7 @@ def test_only_the_redis_modules_import_redis() -> None:
         for path in PACKAGE.rglob("*.py")
         if path.parent.name != "demo" and any(one.split(".")[0] in ("redis", "hiredis") for one in imports_of(path))
     }
-    assert importing == {"redis_client", "redis_cluster", "redis_store", "redis_wire"}
+    assert importing == {"redis_client", "redis_cluster", "redis_sentinel", "redis_store", "redis_wire"}
 
 
 def without_redis(program: str) -> str:

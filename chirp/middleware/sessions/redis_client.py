@@ -1,7 +1,7 @@
 """Connections to Redis: the pool of an event loop, who owns it, and one exchange of commands for raw replies.
 
-Only this module, `redis_wire` and `redis_cluster` know redis-py. Deadlines and retries are not its business: whoever
-calls `exchange` cancels it, and is told whether anything was sent.
+Only this module, `redis_wire`, `redis_sentinel` and `redis_cluster` know redis-py. Deadlines and retries are not its
+business: whoever calls `exchange` cancels it, and is told whether anything was sent.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from redis.exceptions import (
 )
 
 from chirp.errors import ConfigurationError
+from chirp.middleware.sessions.redis_sentinel import SentinelConnectionPool, close_sentinels
 from chirp.middleware.sessions.redis_wire import Command, Read, Wire, is_lost, wire_over
 
 __all__ = [
@@ -235,3 +236,5 @@ class Link:
         if self._owned:
             self._held.clear()
             await self._pool.aclose()
+            if isinstance(self._pool, SentinelConnectionPool):
+                await close_sentinels(self._pool)
