@@ -46,7 +46,7 @@ class Watched:
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """Of the sentinels, as redis-py's `Sentinel` takes them."""
-        return [(HOST, _port(sentinel)) for sentinel in self.sentinels]
+        return [(HOST, port_of(sentinel)) for sentinel in self.sentinels]
 
     def client(self, **settings: Any) -> AsyncRedis:
         """Return a new client of whichever server is the primary, as an app makes it."""
@@ -63,7 +63,7 @@ class Watched:
 
         def agreed() -> bool:
             named = [port for sentinel in self.sentinels if (port := _named_by(sentinel)) is not None]
-            found[:] = [server for server in self.servers if {_port(server)} == set(named)]
+            found[:] = [server for server in self.servers if {port_of(server)} == set(named)]
             return len(named) >= QUORUM and bool(found) and _facts(found[0]).get("role") == "master"
 
         wait_for(agreed, "the sentinels to agree on a primary that is there")
@@ -91,6 +91,18 @@ class Watched:
             # It is refused while the sentinel does not know yet that the replica is fit for it.
             wait_for(lambda: _done(sentinel, "SENTINEL", "FAILOVER", NAME), "a sentinel that can fail over")
         return self.promoted(old)
+
+    def restart(self, *ended: OwnServer) -> None:
+        """Start again what was killed, and wait until everything is in order.
+
+        Raises:
+            ChirpError: as `settled`.
+        """
+        for server in ended:
+            server.start()
+            if server in self.sentinels:
+                _hasten(server)
+        self.settled()
 
     def settled(self) -> None:
         """Wait until the replica has everything that was written, and every sentinel knows of it and of the others.
@@ -134,17 +146,16 @@ def watched(*settings: str, binary: str | None = None) -> Iterator[Watched]:
 
         common = ("repl-diskless-sync-delay 0", "repl-diskless-load swapdb", *settings)
         primary = start("first", common)
-        replica = start("second", [f"replicaof {HOST} {_port(primary)}", *common])
+        replica = start("second", [f"replicaof {HOST} {port_of(primary)}", *common])
         wait_for(lambda: _facts(replica).get("master_link_status") == "up", "the replica")
         watching = (
-            f"sentinel monitor {NAME} {HOST} {_port(primary)} {QUORUM}",
+            f"sentinel monitor {NAME} {HOST} {port_of(primary)} {QUORUM}",
             f"sentinel down-after-milliseconds {NAME} {DOWN_MS}",
             f"sentinel failover-timeout {NAME} 1000",
         )
         sentinels = [start(f"sentinel-{number}", watching, "--sentinel") for number in range(SENTINELS)]
         for sentinel in sentinels:
-            with _client(sentinel) as client, suppress(ResponseError):  # Redis 6.2 has no such command, and is slower
-                client.execute_command("SENTINEL", "DEBUG", *FAST)
+            _hasten(sentinel)
         group = Watched((primary, replica), sentinels)
         group.settled()
         yield group
@@ -164,6 +175,11 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = READY_SE
         if time.monotonic() > deadline:
             raise ChirpError(f"waited {seconds:g} s for {what}")
         time.sleep(POLL_SECONDS)
+
+
+def _hasten(sentinel: OwnServer) -> None:
+    with _client(sentinel) as client, suppress(ResponseError):  # Redis 6.2 has no such command, and is slower
+        client.execute_command("SENTINEL", "DEBUG", *FAST)
 
 
 def _named_by(sentinel: OwnServer) -> int | None:
@@ -204,10 +220,10 @@ def _facts(server: OwnServer) -> dict[str, Any]:
 
 def _client(server: OwnServer) -> Redis:
     # Without redis-py's own retries, which wait for seconds: `wait_for` asks again.
-    return Redis(port=_port(server), socket_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0))
+    return Redis(port=port_of(server), socket_timeout=ANSWER_SECONDS, retry=Retry(NoBackoff(), 0))
 
 
-def _port(server: OwnServer) -> int:
+def port_of(server: OwnServer) -> int:
     return int(server.url.rpartition(":")[2].partition("/")[0])
 
 
