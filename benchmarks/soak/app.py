@@ -1,9 +1,11 @@
-"""The app under soak: one set of handlers under both fronts, on one node or behind Sentinel."""
+"""The app under soak: one set of handlers under both fronts, on one node, behind Sentinel or on a cluster."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.sentinel import Sentinel
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -14,7 +16,7 @@ from starlette.types import ASGIApp
 
 from benchmarks.contenders.asgi_requests import AsgiRequests
 from benchmarks.contenders.contender import SECRET
-from benchmarks.sentinel import NAME
+from benchmarks.sentinel import HOST, NAME
 from benchmarks.soak.settings import TIMEOUT_SECONDS
 from chirp import App
 from chirp.middleware.sessions import (
@@ -27,7 +29,8 @@ from chirp.middleware.sessions import (
     rotate_session,
 )
 
-SENTINELS = "sentinels:"
+SENTINELS = "sentinels "
+NODES = "nodes "
 TOUCH_SECONDS = 5.0  # so that touches come along as well
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -84,19 +87,18 @@ class SoakApp(AsgiRequests):
 
     def _make_app(self) -> ASGIApp:
         self._config = SessionConfig(secret_key=SECRET, touch_interval_seconds=TOUCH_SECONDS)
-        if self.redis_url.startswith(SENTINELS):
-            self._store = RedisSessionStore(
-                self._config, client=self._make_client, key_prefix=self.key_prefix, timeout_seconds=TIMEOUT_SECONDS
-            )
-        else:
-            self._store = RedisSessionStore(
-                self._config, self.redis_url, self.key_prefix, timeout_seconds=TIMEOUT_SECONDS
-            )
+        where: dict[str, Any] = {"redis_url": self.redis_url}
+        if self.redis_url.startswith((SENTINELS, NODES)):
+            where = {"client": self._make_client}
+        self._store = RedisSessionStore(
+            self._config, key_prefix=self.key_prefix, timeout_seconds=TIMEOUT_SECONDS, **where
+        )
         return self._front(replace(self._config, store=self._store))
 
-    def _make_client(self) -> Redis:
-        places = (place.split(":") for place in self.redis_url.removeprefix(SENTINELS).split(","))
-        client: Redis = Sentinel([(host, int(port)) for host, port in places]).master_for(NAME)
+    def _make_client(self) -> Redis | RedisCluster:
+        if self.redis_url.startswith(NODES):
+            return RedisCluster(startup_nodes=[ClusterNode(host, port) for host, port in places_in(self.redis_url)])
+        client: Redis = Sentinel(places_in(self.redis_url)).master_for(NAME)
         return client
 
     def _front(self, config: SessionConfig) -> ASGIApp:
@@ -104,6 +106,15 @@ class SoakApp(AsgiRequests):
 
     async def close(self) -> None:
         await self._store.aclose()
+
+
+def written(kind: str, ports: Iterable[int]) -> str:
+    """Return what stands in place of a URL for several processes on loopback."""
+    return kind + ",".join(map(str, ports))
+
+
+def places_in(text: str) -> list[tuple[str, int]]:
+    return [(HOST, int(port)) for port in text.partition(" ")[2].split(",")]
 
 
 class UnderStarlette(SoakApp):

@@ -27,7 +27,7 @@ async def run(settings: Settings, _redis_url: str, advance: Callable[[], None]) 
         ChirpError: a server or a worker did not start, or ended.
     """
     began = time.monotonic()
-    logs = [await phases.single(settings, advance), await phases.sentinel(settings, advance)]
+    logs = [await phase(settings, advance) for phase in (phases.single, phases.sentinel, phases.cluster)]
     found = {log.name: figures_of(log) for log in logs}
     if broken := broken_promises(found):
         examples = [example for log in logs for example in log.findings.examples]

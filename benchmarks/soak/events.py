@@ -8,11 +8,24 @@ from functools import partial
 from redis.asyncio import Redis
 
 from benchmarks.own_server import OwnServer
+from benchmarks.replicated_cluster import Replicated
 from benchmarks.sentinel import Watched
 from benchmarks.soak.cable import Cable
 
 Mended = Callable[[], None]
 Event = Callable[[float, Mended], Awaitable[None]]  # told for how long, and whom to tell that the servers can serve
+
+SLOTS_MOVED = 40
+# A replica that takes over without its primary's help, or before that one has stopped, may lack what was acknowledged.
+MAY_LOSE = (
+    "kill the primary",
+    "planned failover",
+    "planned failover, writes need a replica",
+    "freeze the primary",
+    "kill the primary and a sentinel",
+    "kill a primary",
+    "freeze a primary",
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,7 @@ class Failing:
         return {
             "kill the primary": self._kill,
             "planned failover": self._planned,
+            "planned failover, writes need a replica": self._guarded,
             "freeze the primary": self._freeze,
             "kill the primary and a sentinel": partial(self._kill, sentinels=1),
         }
@@ -94,6 +108,19 @@ class Failing:
         mended()
         await asyncio.to_thread(self.group.settled)
 
+    async def _guarded(self, hold: float, mended: Mended) -> None:
+        """The same, with a primary that takes no write once its replica has left it."""
+        try:
+            await self._need_replicas(1)
+            await self._planned(hold, mended)
+        finally:
+            await self._need_replicas(0)
+
+    async def _need_replicas(self, least: int) -> None:
+        for server in self.group.servers:
+            async with Redis.from_url(server.url) as client:
+                await client.config_set("min-replicas-to-write", least, "min-replicas-max-lag", 1)
+
     async def _freeze(self, hold: float, mended: Mended) -> None:
         """SIGSTOP for long enough to be replaced; thawed, it still takes itself for the primary."""
         old = self.group.primary()
@@ -103,3 +130,47 @@ class Failing:
         await asyncio.sleep(hold)
         old.thaw()
         await asyncio.to_thread(self.group.settled)
+
+
+@dataclass(frozen=True)
+class Clustered:
+    """Three primaries with a replica each."""
+
+    cluster: Replicated
+
+    def events(self) -> Mapping[str, Event]:
+        return {
+            "kill a primary": self._kill,
+            "freeze a primary": self._freeze,
+            "hand over to a replica": self._planned,
+            "move slots": self._move,
+        }
+
+    async def _kill(self, hold: float, mended: Mended) -> None:
+        """SIGKILL; it comes back as a replica."""
+        old = self.cluster.primaries()[0]
+        await asyncio.to_thread(old.kill)
+        await asyncio.to_thread(self.cluster.replaced, old)
+        mended()
+        await asyncio.sleep(hold)
+        await asyncio.to_thread(self.cluster.restart, old)
+
+    async def _freeze(self, hold: float, mended: Mended) -> None:
+        """SIGSTOP for long enough to be replaced."""
+        old = self.cluster.primaries()[0]
+        old.freeze()
+        await asyncio.to_thread(self.cluster.replaced, old)
+        mended()
+        await asyncio.sleep(hold)
+        old.thaw()
+        await asyncio.to_thread(self.cluster.settled)
+
+    async def _planned(self, _hold: float, mended: Mended) -> None:
+        await asyncio.to_thread(self.cluster.fail_over)
+        mended()
+        await asyncio.to_thread(self.cluster.settled)
+
+    async def _move(self, _hold: float, mended: Mended) -> None:
+        """Move slots with keys in them to another primary, while both serve."""
+        await asyncio.to_thread(self.cluster.move_slots, SLOTS_MOVED)
+        mended()

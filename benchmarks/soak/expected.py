@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-FINDINGS = ("wrong_sessions", "revived_sessions", "lost_writes", "lost_sessions", "undone_by_failover")
+FINDINGS = ("wrong_sessions", "revived_sessions", "lost_writes", "lost_sessions")
 KEPT_DEAD = 20
+MOST_EXAMPLES = 5
 
 
 @dataclass
@@ -34,14 +35,16 @@ class Findings:
     Attributes:
         counts: by the names in `FINDINGS`.
         examples: the first few, in words.
+        undone: when that was acknowledged which a failover has undone.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
+    undone: list[float] = field(default_factory=list)
 
     def add(self, name: str, words: str) -> None:
         self.counts[name] += 1
-        if name != "undone_by_failover" and len(self.examples) < 5:
+        if len(self.examples) < MOST_EXAMPLES:
             self.examples.append(f"{name}: {words}")
 
 
@@ -142,7 +145,10 @@ class Expected:
         self._missing("revived_sessions", f"{session.get('marker')} came back to {self._name}", since)
 
     def _missing(self, name: str, words: str, since: float) -> None:
-        self._findings.add("undone_by_failover" if self._losses.excuse(since) else name, words)
+        if self._losses.excuse(since):
+            self._findings.undone.append(since)
+        else:
+            self._findings.add(name, words)
 
     def logged_in(self, marker: str, cookie: str, at: float) -> None:
         self._bury(at)

@@ -8,10 +8,10 @@ from benchmarks.measure import percentile
 from benchmarks.results import short
 from benchmarks.soak.browser import Request
 from benchmarks.soak.expected import FINDINGS
-from benchmarks.soak.phases import Happened, Log
+from benchmarks.soak.phases import UNDONE_BEFORE, Happened, Log
 from benchmarks.soak.settings import LATE_SECONDS
 
-NEVER = (*FINDINGS[:-1], "other_statuses", "late")  # what a failover undoes is counted, and no fault of the library's
+NEVER = (*FINDINGS, "other_statuses", "late")  # what a failover undoes is counted, and no fault of the library's
 EXPECTED_STATUSES = (200, 401, 503)
 
 
@@ -29,6 +29,7 @@ def figures_of(log: Log) -> dict[str, Any]:
         "statuses": {str(status): count for status, count in sorted(_statuses(log.requests).items())},
         "found": {
             **{name: log.findings.counts[name] for name in FINDINGS},
+            "undone_by_failover": len(log.findings.undone),
             "other_statuses": sum(_is_error(request) for request in log.requests),
             "late": sum(_took(request) > LATE_SECONDS for request in log.requests),
             "broken": sum(request.status is None for request in log.requests),
@@ -76,6 +77,11 @@ def _window(log: Log, number: int) -> list[Request]:
     return [request for request in log.requests if begin <= request.ended < end]
 
 
+def _event_at(log: Log, when: float) -> int:
+    """Return the number of the event that may have undone what was acknowledged then."""
+    return max(number for number, event in enumerate(log.events) if event.began - UNDONE_BEFORE <= when)
+
+
 def _event(log: Log, number: int) -> dict[str, Any]:
     event, window = log.events[number], _window(log, number)
     first = min((one.ended for one in window if one.status == 200 and one.began >= event.mended), default=None)
@@ -88,6 +94,7 @@ def _event(log: Log, number: int) -> dict[str, Any]:
         "last_refusal_seconds": None if last is None else short(max(0.0, last - event.mended)),
         "requests": len(window),
         "refused": sum(one.status == 503 for one in window),
+        "undone": sum(_event_at(log, since) == number for since in log.findings.undone),
         "longest_seconds": short(max(map(_took, window), default=0.0)),
     }
 

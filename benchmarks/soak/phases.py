@@ -13,11 +13,12 @@ from tempfile import TemporaryDirectory
 from benchmarks.http import worker
 from benchmarks.http.child import END_SECONDS, Child, child
 from benchmarks.own_server import OwnServer
+from benchmarks.replicated_cluster import replicated_cluster
 from benchmarks.sentinel import port_of, watched
-from benchmarks.soak.app import FRONTS, SENTINELS
+from benchmarks.soak.app import FRONTS, NODES, SENTINELS, written
 from benchmarks.soak.browser import KEYS, Browser, Request
 from benchmarks.soak.cable import cable_to
-from benchmarks.soak.events import Event, Failing, Single
+from benchmarks.soak.events import MAY_LOSE, Clustered, Event, Failing, Single
 from benchmarks.soak.expected import Expected, Findings, Losses
 from benchmarks.soak.settings import Settings
 
@@ -80,18 +81,35 @@ async def sentinel(settings: Settings, advance: Callable[[], None]) -> Log:
         description = "a primary, a replica and three sentinels, nothing on disk"
         log = Log("failovers", description, group.servers[0].version)
         events = Failing(group).events()
-        where = SENTINELS + ",".join(f"{host}:{port}" for host, port in group.addresses)
+        where = written(SENTINELS, map(port_of, group.sentinels))
         async with _workers(where) as ports, _browsers(log, settings, ports):
             for name in settings.sentinel * settings.rounds:
-                await _happen(log, name, events[name], settings, may_lose=True)
+                await _happen(log, name, events[name], settings)
                 advance()
     return log
 
 
-async def _happen(log: Log, name: str, event: Event, settings: Settings, *, may_lose: bool = False) -> None:
+async def cluster(settings: Settings, advance: Callable[[], None]) -> Log:
+    """Three primaries with a replica each."""
+    with replicated_cluster() as nodes:
+        description = "a cluster of three primaries with a replica each, nothing on disk"
+        log = Log("cluster", description, nodes.servers[0].version)
+        events = Clustered(nodes).events()
+        async with (
+            _workers(written(NODES, map(port_of, nodes.servers))) as ports,
+            _browsers(log, settings, ports),
+        ):
+            for name in settings.cluster * settings.rounds:
+                await _happen(log, name, events[name], settings)
+                advance()
+    return log
+
+
+async def _happen(log: Log, name: str, event: Event, settings: Settings) -> None:
     await asyncio.sleep(settings.quiet_seconds)
     happened = Happened(name, time.monotonic())
     log.events.append(happened)
+    may_lose = name in MAY_LOSE
     if may_lose:
         log.losses.spans.append((happened.began - UNDONE_BEFORE, float("inf")))
 

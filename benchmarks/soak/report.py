@@ -27,7 +27,9 @@ def _found(phases: dict[str, Any]) -> Table:
 
 
 def _events(events: list[dict[str, Any]]) -> Table:
-    table = screen.table("event", "down s", "first answer s", "last refusal s", "refused", "longest request s")
+    table = screen.table(
+        "event", "down s", "first answer s", "last refusal s", "refused", "undone", "longest request s"
+    )
     for event in events:
         table.add_row(
             event["name"],
@@ -35,6 +37,7 @@ def _events(events: list[dict[str, Any]]) -> Table:
             screen.number(event["first_answer_seconds"]),
             screen.number(event["last_refusal_seconds"]),
             f"{event['refused']:,}",
+            f"{event['undone']:,}",
             screen.number(event["longest_seconds"]),
         )
     return table
@@ -47,11 +50,13 @@ def draw(results: dict[str, Any], path: Path) -> None:
         for panel, (name, phase) in zip(axes, phases.items(), strict=True):
             answered, refused = zip(*phase["timeline"], strict=True)
             seconds = range(len(answered))
-            panel.bar(seconds, answered, width=1.0, color=charts.CHIRP_PALE, label="answered")
-            panel.bar(seconds, refused, width=1.0, bottom=answered, color=charts.PEER_DARK, label="refused with 503")
+            whole: dict[str, Any] = {"width": 1.0, "align": "edge"}
+            panel.bar(seconds, answered, label="answered", color=charts.CHIRP_PALE, **whole)
+            panel.bar(seconds, refused, label="refused with 503", color=charts.PEER_DARK, bottom=answered, **whole)
             for event in phase["events"]:
                 panel.axvline(event["at_seconds"], color=charts.INK, linewidth=0.6, linestyle=":")
             panel.set_title(f"{name}: requests in each second; dotted where something is done to a server")
             panel.set_xlabel("seconds")
             panel.margins(x=0)
-            panel.legend(loc="lower right", frameon=False)
+            panel.set_ylim(top=1.3 * max(map(sum, phase["timeline"])))
+            panel.legend(loc="upper right", ncols=2, frameon=False)

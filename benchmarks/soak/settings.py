@@ -21,6 +21,7 @@ class Settings:
         think_seconds: between two pages of a browser, at least and at most.
         single: events of the phase with one node, by the names in `events`.
         sentinel: events of the phase with a primary, a replica and sentinels.
+        cluster: events of the phase with three primaries and their replicas.
         hold_seconds: for which a server stays killed, frozen or cut off.
         quiet_seconds: before the first event of a round, and after each of them.
     """
@@ -30,16 +31,24 @@ class Settings:
     think_seconds: tuple[float, float]
     single: Sequence[str]
     sentinel: Sequence[str]
+    cluster: Sequence[str]
     hold_seconds: float
     quiet_seconds: float
 
 
 FULL = Settings(
-    rounds=3,
+    rounds=2,
     browsers=24,
     think_seconds=(0.2, 0.4),
     single=("kill", "freeze", "cut", "reset", "fill"),
-    sentinel=("kill the primary", "planned failover", "freeze the primary", "kill the primary and a sentinel"),
+    sentinel=(
+        "kill the primary",
+        "planned failover",
+        "planned failover, writes need a replica",
+        "freeze the primary",
+        "kill the primary and a sentinel",
+    ),
+    cluster=("kill a primary", "move slots", "freeze a primary", "hand over to a replica"),
     hold_seconds=4.0,
     quiet_seconds=8.0,
 )
@@ -49,6 +58,7 @@ SMOKE = Settings(
     think_seconds=(0.05, 0.1),
     single=("kill", "reset"),
     sentinel=("kill the primary",),
+    cluster=("move slots",),
     hold_seconds=0.5,
     quiet_seconds=1.0,
 )
@@ -56,7 +66,7 @@ SMOKE = Settings(
 
 def steps(settings: Settings) -> int:
     """Return how often `run` calls `advance`."""
-    return settings.rounds * (len(settings.single) + len(settings.sentinel))
+    return settings.rounds * (len(settings.single) + len(settings.sentinel) + len(settings.cluster))
 
 
 def settings_of(settings: Settings) -> dict[str, Any]:

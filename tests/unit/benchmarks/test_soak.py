@@ -86,11 +86,12 @@ async def test_a_run_that_breaks_a_promise_is_an_error(monkeypatch: pytest.Monke
         log.findings.add("lost_writes", "cart is gone")
         return log
 
-    async def sentinel(*_: object) -> phases.Log:
-        return phases.Log("failovers", "for a test", "Valkey")
+    async def other(*_: object) -> phases.Log:
+        return phases.Log("other", "for a test", "Valkey")
 
     monkeypatch.setattr(phases, "single", single)
-    monkeypatch.setattr(phases, "sentinel", sentinel)
+    monkeypatch.setattr(phases, "sentinel", other)
+    monkeypatch.setattr(phases, "cluster", other)
     with pytest.raises(benchmark.WrongSessionError, match="one node: 1 lost writes; lost_writes: cart is gone"):
         await benchmark.run(SMOKE, "", lambda: None)
 
@@ -101,7 +102,7 @@ async def test_brief_run_finds_nothing_wrong() -> None:
     log = await phases.single(SMOKE, lambda: told.append(None))
     found = figures_of(log)
     assert broken_promises({log.name: found}) == []
-    assert len(told) == len(SMOKE.single) == steps(SMOKE) - len(SMOKE.sentinel)
+    assert len(told) == len(SMOKE.single) == steps(SMOKE) - len(SMOKE.sentinel) - len(SMOKE.cluster)
     kill, _ = found["events"]
     assert kill["refused"] > 0
     assert kill["first_answer_seconds"] is not None

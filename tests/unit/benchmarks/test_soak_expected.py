@@ -141,12 +141,12 @@ def test_only_what_was_acknowledged_about_a_failover_may_be_undone(
     """A write, a logout and a login shortly before it are counted apart, and those long before are lost."""
     losses.spans.append((1.5, 5.0))
     see(one, cart=1)  # 2 was shown at second 2
-    assert counted(findings) == {"undone_by_failover": 1}
+    assert (counted(findings), findings.undone) == ({}, [2.0])
     one.saw_nothing(one.ask(3.0, alone=True))  # the login was at second 1
-    assert counted(findings) == {"undone_by_failover": 1, "lost_sessions": 1}
+    assert (counted(findings), findings.undone) == ({"lost_sessions": 1}, [2.0])
     one.ended(4.0)
     one.saw_dead("first", {})
-    assert counted(findings) == {"undone_by_failover": 2, "lost_sessions": 1}
+    assert (counted(findings), findings.undone) == ({"lost_sessions": 1}, [2.0, 4.0])
 
 
 # The figures
@@ -191,11 +191,14 @@ def test_findings_break_it(name: str) -> None:
 
 
 def test_what_a_failover_undoes_is_only_counted() -> None:
-    """Replication is asynchronous."""
+    """Replication is asynchronous. It belongs to the last event that had begun, or was about to."""
     log = log_of()
-    log.findings.add("undone_by_failover", "words")
+    log.events.append(Happened("kill", began=107.0, mended=108.0))
+    log.findings.undone += [101.0, 103.0, 106.0]
     assert promises_of(log) == []
-    assert figures_of(log)["found"]["undone_by_failover"] == 1
+    found = figures_of(log)
+    assert found["found"]["undone_by_failover"] == 3
+    assert [event["undone"] for event in found["events"]] == [2, 1]
 
 
 def test_an_event_has_its_times() -> None:
@@ -215,6 +218,7 @@ def test_an_event_has_its_times() -> None:
         "last_refusal_seconds": 0.5,
         "requests": 3,
         "refused": 1,
+        "undone": 0,
         "longest_seconds": 2.0,
     }
 
