@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ def _join(servers: Sequence[OwnServer], buses: Sequence[int]) -> None:
     for server, bus in zip(servers[1:], buses[1:], strict=True):
         _command(servers[0], "CLUSTER", "MEET", HOST, port_of(server), bus)
     for primary, replica in zip(primaries, replicas, strict=True):
-        wait_for(lambda replica=replica, primary=primary: _follow(replica, primary), "nodes to know of each other")
+        wait_for(partial(_follow, replica, primary), "nodes to know of each other")
 
 
 def _follow(replica: OwnServer, primary: OwnServer) -> bool:

@@ -69,7 +69,7 @@ class Browser:
         if expected.marker is None or expected.doubtful:
             await self._login()
             return
-        (what,) = self._chance.choices(list(PAGES), PAGES.values())
+        (what,) = self._chance.choices(list(PAGES), list(PAGES.values()))
         beside = self._chance.random() < 0.5  # whether other requests are in flight meanwhile
         match what:
             case "page":

@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,7 +122,7 @@ async def _happen(log: Log, name: str, event: Event, settings: Settings) -> None
 
 
 @asynccontextmanager
-async def _workers(where: str) -> AsyncIterator[Sequence[int]]:
+async def _workers(where: str) -> AsyncIterator[list[int]]:
     """Give the ports of the workers. They are never started again: whoever ends has failed.
 
     Raises:
@@ -141,7 +141,7 @@ async def _workers(where: str) -> AsyncIterator[Sequence[int]]:
 
 
 @asynccontextmanager
-async def _browsers(log: Log, settings: Settings, ports: Sequence[int]) -> AsyncIterator[None]:
+async def _browsers(log: Log, settings: Settings, ports: list[int]) -> AsyncIterator[None]:
     """Have browsers browse while the block runs, and for a quiet time after it."""
     over = asyncio.Event()
     browsers = []

@@ -50,9 +50,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
         for panel, (name, phase) in zip(axes, phases.items(), strict=True):
             answered, refused = zip(*phase["timeline"], strict=True)
             seconds = range(len(answered))
-            whole: dict[str, Any] = {"width": 1.0, "align": "edge"}
-            panel.bar(seconds, answered, label="answered", color=charts.CHIRP_PALE, **whole)
-            panel.bar(seconds, refused, label="refused with 503", color=charts.PEER_DARK, bottom=answered, **whole)
+            colors = (charts.CHIRP_PALE, charts.PEER_DARK)
+            panel.stackplot(
+                seconds, answered, refused, step="post", labels=("answered", "refused with 503"), colors=colors
+            )
             for event in phase["events"]:
                 panel.axvline(event["at_seconds"], color=charts.INK, linewidth=0.6, linestyle=":")
             panel.set_title(f"{name}: requests in each second; dotted where something is done to a server")

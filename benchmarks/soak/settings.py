@@ -1,6 +1,5 @@
 """How long, how many browsers, and what is done to the servers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +28,9 @@ class Settings:
     rounds: int
     browsers: int
     think_seconds: tuple[float, float]
-    single: Sequence[str]
-    sentinel: Sequence[str]
-    cluster: Sequence[str]
+    single: tuple[str, ...]
+    sentinel: tuple[str, ...]
+    cluster: tuple[str, ...]
     hold_seconds: float
     quiet_seconds: float
 

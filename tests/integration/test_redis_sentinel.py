@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import itertools
 import logging
 import threading
 import time
@@ -12,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from load import Load
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.sentinel import Sentinel
@@ -24,7 +24,6 @@ from chirp.middleware.sessions import RedisSessionStore
 
 TIMEOUT = 2.0  # the store's default
 SPARE = 2.0  # that a busy machine may add
-BROWSERS = 8
 
 Hurt = Callable[[OwnServer], None]
 
@@ -50,56 +49,6 @@ async def given(group: Watched, *, injected: bool, **settings: Any) -> AsyncIter
         yield client
         for sentinel in client.connection_pool.sentinel_manager.sentinels:
             await sentinel.aclose()
-
-
-class Load:
-    """Browsers that read and change sessions of their own, one after the other, until told to stop.
-
-    Attributes:
-        cookies: one for each.
-        counts: what each has been told was stored, under its own name.
-        refused: the seconds that each refused request took.
-        served: how many were not refused.
-    """
-
-    def __init__(self, store: RedisSessionStore) -> None:
-        self._store = store
-        self._over = asyncio.Event()
-        self.cookies: list[str] = []
-        self.counts = [0] * BROWSERS
-        self.refused: list[float] = []
-        self.served = 0
-
-    async def begin(self) -> None:
-        self.cookies = [await put(self._store, name=number, count=0) for number in range(BROWSERS)]
-
-    async def run(self) -> None:
-        await asyncio.gather(*(self._browse(number) for number in range(BROWSERS)))
-
-    async def resumed(self) -> None:
-        """Wait until every browser can have had an answer again."""
-        served = self.served
-        async with asyncio.timeout(20):
-            while self.served < served + 10 * BROWSERS:
-                await asyncio.sleep(0.01)
-
-    def stop(self) -> None:
-        self._over.set()
-
-    async def _browse(self, number: int) -> None:
-        for count in itertools.count(1):
-            if self._over.is_set():
-                return
-            began = time.monotonic()
-            try:
-                found = await read(self._store, self.cookies[number])
-                assert found.get("name", number) == number, "a session of somebody else"
-                await put(self._store, self.cookies[number], count=count)
-                self.counts[number] = count
-                self.served += 1
-            except StoreUnavailable:
-                self.refused.append(time.monotonic() - began)
-            await asyncio.sleep(0.005)
 
 
 async def under_load(store: RedisSessionStore, group: Watched, fail: Callable[[], OwnServer]) -> Load:
