@@ -151,11 +151,14 @@ async def _browsers(log: Log, settings: Settings, ports: list[int]) -> AsyncIter
             Browser(expected, ports[number % 2 :] + ports[: number % 2], log.requests, random.Random(number))
         )
     log.began = time.monotonic()
-    async with asyncio.TaskGroup() as tasks:
-        for browser in browsers:
-            tasks.create_task(browser.browse(over.is_set, settings.think_seconds))
-        yield
-        await asyncio.sleep(settings.quiet_seconds)
-        over.set()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for browser in browsers:
+                tasks.create_task(browser.browse(over.is_set, settings.think_seconds))
+            yield
+            await asyncio.sleep(settings.quiet_seconds)
+            over.set()
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
     log.ended = time.monotonic()
     log.overtaken = sum(browser.overtaken for browser in browsers)
