@@ -9,6 +9,7 @@ import pytest
 from benchmarks.soak import benchmark, phases
 from benchmarks.soak.figures import broken_promises, figures_of
 from benchmarks.soak.settings import SMOKE, steps
+from chirp.errors import ChirpError
 
 BRIEF = replace(SMOKE, browsers=8, think_seconds=(0.01, 0.03), single=("reset",), quiet_seconds=0.8)
 BROKEN = """\
@@ -94,6 +95,17 @@ async def test_a_run_that_breaks_a_promise_is_an_error(monkeypatch: pytest.Monke
     monkeypatch.setattr(phases, "cluster", other)
     with pytest.raises(benchmark.WrongSessionError, match="one node: 1 lost writes; lost_writes: cart is gone"):
         await benchmark.run(SMOKE, "", lambda: None)
+
+
+async def test_an_event_that_fails_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as a group of errors, which the command would not know."""
+
+    async def fail(*_: object) -> None:
+        raise ChirpError("waited for a failover")
+
+    monkeypatch.setattr(phases.Single, "events", lambda _: {"reset": fail})
+    with pytest.raises(ChirpError, match="waited for a failover"):
+        await phases.single(BRIEF, lambda: None)
 
 
 async def test_brief_run_finds_nothing_wrong() -> None:
