@@ -14,6 +14,7 @@ FOUND = {
     "other_statuses": "answers that are neither an answer of the app nor a 503 (a 500 above all)",
     "late": "answers that took longer than two deadlines and a second",
     "broken": "requests without any answer",
+    "overtaken_cookies": "cookies of an id that came after the answer that had ended it; a browser would keep them",
     "undone_by_failover": "acknowledged just before or in a failover, and undone by it",
 }
 

@@ -58,9 +58,11 @@ class Connections:
                 reader, writer = streams
                 writer.write(request)
                 answer = await _answer(reader)
-        except (OSError, EOFError, TimeoutError, ValueError) as error:
+        except BaseException as error:
             if streams is not None:
                 streams[1].close()
+            if not isinstance(error, OSError | EOFError | TimeoutError | ValueError):
+                raise
             raise BrokenError(f"{path}: {type(error).__name__}") from error
         self._idle.append((answer.at, streams))
         return answer
