@@ -26,7 +26,7 @@ def cluster(nodes: int) -> Iterator[list[str]]:
         ChirpError: a node did not start, or they did not all know of each other within 20 s.
     """
     with ExitStack() as running:
-        ports = [_free_port() for _ in range(nodes)]
+        ports = [free_port() for _ in range(nodes)]
         # The default bus port is 10,000 above the other one, which may be more than there are.
         servers = [
             running.enter_context(
@@ -62,7 +62,7 @@ def _is_complete(client: Redis, nodes: int) -> bool:
     return state["cluster_state"] == "ok" and len(client.execute_command("CLUSTER SLOTS")) == nodes
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -27,6 +27,7 @@ MODULES = {
     "http": "benchmarks.http.benchmark",
     "scale": "benchmarks.scale",
     "memory": "benchmarks.memory.benchmark",
+    "soak": "benchmarks.soak.benchmark",
 }
 HELP = {
     "micro": "The store alone: one pooled client, a client per operation, chirp.",
@@ -34,6 +35,7 @@ HELP = {
     "http": "One uvicorn worker under real load on loopback, with and without sessions, and with peers.",
     "scale": "From 1 to 2,000 requests at once, from 100 bytes to 64 kB a session, from 1 to 3 cluster nodes.",
     "memory": "A million requests, and a million sessions: what they take in the process and in Redis.",
+    "soak": "Five minutes of load while servers are killed, frozen, cut off and failed over.",
 }
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -60,6 +60,8 @@ class EmbeddedServer:
         port: a TCP port on 127.0.0.1. None: a free one, chosen at the first start and kept for later ones, so that
             clients find a restarted server where it was.
         data_dir: the server's working folder, which `stop()` leaves in place. None: a new temporary one for each start.
+        config_file: a file of settings for the server, which may rewrite it. None: none. A sentinel needs one, together
+            with `extra_args=("--sentinel",)`. The arguments of the command line override it.
         extra_args: further command-line arguments, such as `("--maxmemory", "10mb")`. They come last and so override.
             No password: `start()` waits for an answer to a plain PING.
 
@@ -73,6 +75,7 @@ class EmbeddedServer:
         binary: str | os.PathLike[str] | None = None,
         port: int | None = None,
         data_dir: str | os.PathLike[str] | None = None,
+        config_file: str | os.PathLike[str] | None = None,
         extra_args: Sequence[str] = (),
     ) -> None:
         if port is not None and not 1 <= port <= 65535:
@@ -80,6 +83,7 @@ class EmbeddedServer:
         self._binary = binary
         self._port = port
         self._data_dir = data_dir
+        self._config = () if config_file is None else (os.fspath(config_file),)
         self._extra_args = tuple(extra_args)
         self._process: subprocess.Popen[bytes] | None = None
         self._temporary_dir: str | None = None
@@ -169,7 +173,7 @@ class EmbeddedServer:
             folder = self._temporary_dir = tempfile.mkdtemp(prefix="chirp-server-")
         # fmt: off
         command = [
-            binary, "--port", str(port), "--bind", _HOST, "--dir", os.fspath(folder),
+            binary, *self._config, "--port", str(port), "--bind", _HOST, "--dir", os.fspath(folder),
             "--save", "", "--appendonly", "no", "--daemonize", "no", *self._extra_args,
         ]
         # fmt: on
@@ -255,10 +259,11 @@ def _ask(port: int) -> dict[str, str]:
             socket.create_connection((_HOST, port), timeout=_ANSWER_SECONDS) as connection,
             connection.makefile("rb") as lines,
         ):
-            connection.sendall(b"PING\r\nINFO server\r\nQUIT\r\n")
+            connection.sendall(b"PING\r\nINFO server\r\n")
             if next(lines, b"") != b"+PONG\r\n":  # -LOADING while it reads what it had stored
                 return {}
-            text = b"".join(lines).decode("utf-8", "replace")
+            size = next(lines, b"")[1:].strip()  # no QUIT to make it end: a sentinel does not know that
+            text = lines.read(int(size) if size.isdigit() else 0).decode("utf-8", "replace")
     except OSError:
         return {}
     return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)

@@ -6,18 +6,35 @@ error.
 """
 
 import gc
-import os
 import shutil
-import signal
+import sys
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from redis import Redis
 
 from chirp.embedded import EmbeddedServer, name_and_version
+
+sys.path.append(str(Path(__file__).parents[1]))  # at the end, so that the chirp under test stays the one imported
+
+from benchmarks.own_server import OwnServer
+
+__all__ = [
+    "NoServerError",
+    "OwnServer",
+    "SharedServer",
+    "StartServer",
+    "given_server",
+    "program_on_path",
+    "start_in_docker",
+    "start_shared_server",
+    "version_at",
+    "why_no_docker",
+]
 
 DOCKER_IMAGE = "redis:7-alpine"
 PROGRAMS = ("redis-server", "valkey-server")
@@ -136,23 +153,6 @@ def version_at(url: str) -> str:
 def first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0][:200]}"
-
-
-class OwnServer(EmbeddedServer):
-    """A server of one test's own: it may be frozen, killed and started again at the same address."""
-
-    def freeze(self) -> None:
-        """Stop answering, with every connection still open."""
-        os.kill(self.pid, signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        os.kill(self.pid, signal.SIGCONT)
-
-    def kill(self) -> None:
-        """End it at once, as a crash does; `start()` brings it back with what it had put on disk."""
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        self.stop()
 
 
 class StartServer(Protocol):

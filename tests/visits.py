@@ -1,5 +1,6 @@
 """One request at the level of the store: open what the cookie leads to, let a handler change it, commit."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -70,3 +71,19 @@ async def put(store: RedisSessionStore, cookie: str | None = None, /, **data: An
 async def read(store: RedisSessionStore, cookie: str) -> dict[str, Any]:
     """Return what a request with this cookie finds."""
     return dict(await store.open(presented(store, cookie), https=True))
+
+
+async def live(store: RedisSessionStore) -> None:
+    """Take a session through all kinds of steps."""
+    cookie = await put(store, a="ä")
+    sessions = [await store.open(cookie, https=True) for _ in range(3)]
+    for number, session in enumerate(sessions):
+        session[f"key{number}"] = number
+    await asyncio.gather(*(commit(store, session) for session in sessions))
+    assert await read(store, cookie) == {"a": "ä", "key0": 0, "key1": 1, "key2": 2}
+    new = await put(store, cookie, user_id=7)  # a change of user rotates
+    assert new != cookie
+    assert await read(store, cookie) == {}
+    assert (await read(store, new))["user_id"] == 7
+    assert (await visit(store, new, Session.clear)).cookie is not None
+    assert await read(store, new) == {}

@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.documents import performance, scaling
+from benchmarks.documents import performance, reliability, scaling
 
-FILES = ("micro", "micro-oldest", "asgi", "http", "scale", "memory", "instructions")
+FILES = ("micro", "micro-oldest", "asgi", "http", "scale", "memory", "soak", "instructions")
 DOCUMENTS: Mapping[str, Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "docs/performance.md": performance.PARTS,
+    "docs/reliability.md": reliability.PARTS,
     "docs/scaling.md": scaling.PARTS,
 }
 REMEDY = "run python -m benchmarks documents"

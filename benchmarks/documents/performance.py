@@ -203,16 +203,20 @@ def _instructions(results: Results) -> str:
     return table(head, rows, text=2)
 
 
+UNREPEATED = ("soak", "instructions")
+
+
 def _environment(results: Results) -> str:
     """Say what the figures depend on; versions are those of the run, and the same in each file or else named."""
     versions = {
         f"{name} {version}": None
-        for found in results.values()
+        for file, found in results.items()
+        if file != "soak"  # which measures no speed
         for name, version in found["versions"].items()
         if version is not None
     }
     machine = results["asgi"]["machine"]
-    rounds = ", ".join(f"{name} {results[name]['settings']['rounds']}" for name in results if name != "instructions")
+    rounds = ", ".join(f"{name} {results[name]['settings']['rounds']}" for name in results if name not in UNREPEATED)
     lines = [
         f"- {machine['cores']} cores, {machine['system']}, {machine['architecture']}",
         f"- rounds: {rounds}",

@@ -2,23 +2,19 @@
 
 import asyncio
 import re
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from cluster import RunningCluster
-from nodes import free_port, wait_until
 from programs import Document
 from redis import Redis
-from redis.exceptions import ConnectionError as ConnectionFailed
 from servers import OwnServer, program_on_path
 from starlette.testclient import TestClient
 from visits import put, read, visit
 
+from benchmarks.sentinel import Watched, watched
 from chirp import (
     App,
     RedisSessionStore,
@@ -28,7 +24,6 @@ from chirp import (
     regenerate_session,
     rotate_session,
 )
-from chirp.embedded import _embedded_binary
 from chirp.middleware.sessions.session import Session
 
 PAGE = Document("docs/redis.md")
@@ -40,30 +35,11 @@ def server(own_server: Callable[..., OwnServer]) -> OwnServer:
     return own_server()
 
 
-@pytest.fixture
-def sentinel(server: OwnServer, tmp_path: Path) -> Iterator[str]:
-    """The address of a sentinel that watches the server."""
-    port, primary = free_port(), server.url.removeprefix("redis://127.0.0.1:").removesuffix("/0")
-    config = tmp_path / "sentinel.conf"
-    config.write_text(
-        f'port {port}\nbind 127.0.0.1\ndir "{tmp_path}"\nsentinel monitor mymaster 127.0.0.1 {primary} 1\n'
-    )
-    command = [program_on_path() or _embedded_binary(), str(config), "--sentinel"]
-    with (
-        subprocess.Popen(command, stdout=subprocess.DEVNULL) as process,
-        Redis(port=port) as client,
-    ):
-        try:
-            wait_until(lambda: answers(client), "the sentinel did not answer")
-            yield f"127.0.0.1:{port}"
-        finally:
-            process.kill()
-
-
-def answers(client: Redis) -> bool:
-    with suppress(ConnectionFailed):
-        return bool(client.ping())
-    return False
+@pytest.fixture(scope="module")
+def sentinels() -> Iterator[Watched]:
+    """Sentinels that watch a primary and its replica."""
+    with watched(binary=program_on_path()) as started:
+        yield started
 
 
 def app_with(module: dict[str, Any]) -> App:
@@ -123,11 +99,11 @@ def test_the_pool_program(server: OwnServer, monkeypatch: pytest.MonkeyPatch) ->
     assert connections_of(server) == 0
 
 
-def test_the_sentinel_program(server: OwnServer, sentinel: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It asks the sentinel where the primary is."""
-    monkeypatch.setenv("REDIS_SENTINELS", sentinel)
+def test_the_sentinel_program(sentinels: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks the sentinels where the primary is."""
+    monkeypatch.setenv("REDIS_SENTINELS", ",".join(f"{host}:{port}" for host, port in sentinels.addresses))
     assert visits(app_with(PAGE.run("sentinel"))) == [2] * 10
-    with Redis.from_url(server.url) as client:
+    with Redis.from_url(sentinels.primary().url) as client:
         assert len(client.keys("chirp:session:*")) == 10
 
 

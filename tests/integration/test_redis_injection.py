@@ -10,27 +10,10 @@ import pytest
 import redis
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from servers import OwnServer
-from visits import CONFIG, MakeStore, commit, put, read, visit
+from visits import CONFIG, MakeStore, live, put, read
 
 from chirp.errors import ConfigurationError
 from chirp.middleware.sessions import RedisSessionStore
-from chirp.middleware.sessions.session import Session
-
-
-async def live(store: RedisSessionStore) -> None:
-    """Take a session through all kinds of steps."""
-    cookie = await put(store, a="ä")
-    sessions = [await store.open(cookie, https=True) for _ in range(3)]
-    for number, session in enumerate(sessions):
-        session[f"key{number}"] = number
-    await asyncio.gather(*(commit(store, session) for session in sessions))
-    assert await read(store, cookie) == {"a": "ä", "key0": 0, "key1": 1, "key2": 2}
-    new = await put(store, cookie, user_id=7)  # a change of user rotates
-    assert new != cookie
-    assert await read(store, cookie) == {}
-    assert (await read(store, new))["user_id"] == 7
-    assert (await visit(store, new, Session.clear)).cookie is not None
-    assert await read(store, new) == {}
 
 
 @pytest.mark.parametrize("decode_responses", [False, True])

@@ -148,6 +148,23 @@ def test_extra_arguments_override(tmp_path: Path) -> None:
             assert client.get("key") == b"value"
 
 
+def test_config_file_is_read_and_arguments_override_it(tmp_path: Path) -> None:
+    """The server has the file's settings, except those that the command line gives as well."""
+    file = tmp_path / "server.conf"
+    file.write_text("maxmemory 10mb\nhz 20\n")
+    with EmbeddedServer(config_file=file, extra_args=("--hz", "30")) as server, Redis.from_url(server.url) as client:
+        assert client.config_get("maxmemory", "hz") == {"maxmemory": str(10 << 20), "hz": "30"}
+
+
+def test_a_sentinel_is_a_server_too(tmp_path: Path) -> None:
+    """It needs a file that it can write to, knows few commands, and is ready when it answers."""
+    file = tmp_path / "sentinel.conf"
+    file.write_text("sentinel monitor mymaster 127.0.0.1 1 2\n")
+    sentinel = EmbeddedServer(data_dir=tmp_path, config_file=file, extra_args=("--sentinel",))
+    with sentinel, Redis.from_url(sentinel.url) as client:
+        assert client.info("sentinel")["sentinel_masters"] == 1
+
+
 def test_lost_race_for_a_port(monkeypatch: pytest.MonkeyPatch, taken_port: int) -> None:
     """A free port that is taken before the server binds it costs a try, not the start."""
     free_port = embedded._free_port

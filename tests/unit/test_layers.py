@@ -20,6 +20,7 @@ LAYERS = (
     ("session", "store", "steps", "merging"),
     (
         "redis_wire",
+        "redis_sentinel",
         "redis_client",
         "redis_scripts",
         "redis_steps",
@@ -109,7 +110,14 @@ def test_only_the_redis_modules_import_redis() -> None:
         for path in PACKAGE.rglob("*.py")
         if path.parent.name != "demo" and any(one.split(".")[0] in ("redis", "hiredis") for one in imports_of(path))
     }
-    assert importing == {"redis_client", "redis_cluster", "redis_store", "redis_topology", "redis_wire"}
+    assert importing == {
+        "redis_client",
+        "redis_cluster",
+        "redis_sentinel",
+        "redis_store",
+        "redis_topology",
+        "redis_wire",
+    }
 
 
 def without_redis(program: str) -> str:

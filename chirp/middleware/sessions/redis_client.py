@@ -1,7 +1,7 @@
 """Connections to Redis: the pool of an event loop, who owns it, and one exchange of commands for raw replies.
 
-Only this module, `redis_wire`, `redis_topology` and `redis_cluster` know redis-py. Deadlines and retries are not its
-business: whoever calls `exchange` cancels it, and is told whether anything was sent.
+Only this module, `redis_wire`, `redis_sentinel`, `redis_topology` and `redis_cluster` know redis-py. Deadlines and
+retries are not its business: whoever calls `exchange` cancels it, and is told whether anything was sent.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     MaxConnectionsError,
@@ -24,6 +23,7 @@ from redis.exceptions import (
 )
 
 from chirp.errors import ConfigurationError
+from chirp.middleware.sessions.redis_sentinel import SentinelConnectionPool, close_sentinels
 from chirp.middleware.sessions.redis_wire import Command, Read, Wire, is_lost, wire_over
 
 __all__ = [
@@ -236,6 +236,5 @@ class Link:
         if self._owned:
             self._held.clear()
             await self._pool.aclose()
-            if isinstance(self._pool, SentinelConnectionPool):  # it closes its connections to servers alone
-                for sentinel in self._pool.sentinel_manager.sentinels:
-                    await sentinel.connection_pool.disconnect()
+            if isinstance(self._pool, SentinelConnectionPool):
+                await close_sentinels(self._pool)

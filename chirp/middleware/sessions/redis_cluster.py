@@ -24,6 +24,7 @@ from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.merging import Write, Written
 from chirp.middleware.sessions.redis_client import Link, ResponseError, Source
 from chirp.middleware.sessions.redis_node import ClusterNode, NothingSent, RedisNode
+from chirp.middleware.sessions.redis_sentinel import SentinelConnectionPool, find_primary_within
 from chirp.middleware.sessions.redis_steps import Operation
 from chirp.middleware.sessions.redis_topology import Address, Primary, Routes, Topology
 from chirp.middleware.sessions.steps import Look, Reply, Step
@@ -41,6 +42,8 @@ def nodes_of(
     made = source.make()
     if isinstance(made, RedisCluster):
         return Cluster(made, codec, lifetime, timeout_seconds, max_connections, owned=source.owned)
+    if isinstance(made, SentinelConnectionPool):
+        find_primary_within(made, timeout_seconds)
     return RedisNode(Link(made, max_connections, owned=source.owned), codec, lifetime, timeout_seconds)
 
 

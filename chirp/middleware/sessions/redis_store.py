@@ -42,8 +42,9 @@ class RedisSessionStore(ServerSideStore):
         key_prefix: what every key starts with.
         client: a `redis.asyncio.Redis` or `redis.asyncio.cluster.RedisCluster`, never closed here and good for one
             event loop; or a function without arguments that returns one, called once per event loop, whose clients
-            the store closes. Of a `RedisCluster` the store takes the settings and where to ask for the topology; it
-            makes and closes connections of its own to the primaries.
+            the store closes. A `Redis` may be what redis-py's `Sentinel.master_for` returns: its sentinels are asked
+            one by one, each for a share of `timeout_seconds`. Of a `RedisCluster` the store takes the settings and
+            where to ask for the topology; it makes and closes connections of its own to the primaries.
         pool: a `redis.asyncio.ConnectionPool`, never closed here and good for one event loop. It may be shared.
         timeout_seconds: deadline of one step (a load, a save), from asking to the answer, retry included.
         max_connections: used at once, per event loop, to each node.

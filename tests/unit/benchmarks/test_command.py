@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from benchmarks import command, results
 
-COMMANDS = ("micro", "asgi", "http", "scale", "memory")
+COMMANDS = ("micro", "asgi", "http", "scale", "memory", "soak")
 BRIEF = ("--smoke", "--rounds", "1")
 
 

@@ -122,7 +122,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "asgi.json").write_text("{}")
     with pytest.raises(
         DocumentError,
-        match=r"micro\.json, micro-oldest\.json, http\.json, scale\.json, memory\.json, instructions\.json",
+        match=r"micro\.json, micro-oldest\.json, http\.json, scale\.json, memory\.json, soak\.json, instructions\.json",
     ):
         read(tmp_path)
 
