@@ -207,6 +207,16 @@ async def test_saving_an_unchanged_session_again_writes_nothing(store: WatchedSt
     assert (await saved(store, session), store.used) == (None, [])
 
 
+async def test_what_a_dead_id_stores_is_not_even_tried(store: WatchedStore) -> None:
+    """The tombstone was seen on load, so nothing is sent at the end of the request."""
+    cookie = await stored_session(store, {"a": 1})
+    await store.revoke(cookie)
+    store.used.clear()
+    session = await loaded(store, cookie)
+    session["b"] = 2
+    assert (await saved(store, session), store.used) == (None, ["read"])
+
+
 async def test_saving_a_new_session_twice_stores_it_once(store: WatchedStore) -> None:
     """The second save has nothing to do, and a third one writes to the same document."""
     session = await store.open(None, None)

@@ -17,7 +17,8 @@ from redis.asyncio import Redis
 
 from benchmarks.soak import app
 from chirp.middleware.sessions import RedisSessionStore
-from chirp.middleware.sessions.steps import End, Look, Written
+from chirp.middleware.sessions.merging import Written
+from chirp.middleware.sessions.steps import End, Look
 
 
 class EndsNothing(RedisSessionStore):
