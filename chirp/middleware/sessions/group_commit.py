@@ -109,18 +109,19 @@ class GroupCommit:
             StoreUnavailable: no answer by the deadline, or others were faster `MOST_MERGES` times.
             SessionTooLarge: the merged document exceeds the limit.
         """
-        key = write.swap.key
+        swap, groups = write.swap, self._groups
+        key = swap.key
         now = self._loop.time()
-        if key in self._groups:
+        if key in groups:
             return await self._join(key, _Writer(write, self._promise(now + self._timeout)))
-        self._groups[key] = now
+        groups[key] = now
         result: Written | None = None
         try:
-            result = await self._swap(write.swap)
+            result = await self._swap(swap)
         finally:
-            group = self._groups.get(key)
+            group = groups.get(key)
             if group is now:
-                del self._groups[key]
+                del groups[key]
             elif isinstance(group, _Group) and group.began is now:
                 self._answered(group, result)
                 self._launch(group)
