@@ -1,5 +1,6 @@
 """The public API as an app's author writes against it. Never run: mypy and pyright read it."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, assert_type
 
 from starlette.applications import Starlette
@@ -20,6 +21,7 @@ from chirp.middleware.sessions import (
     regenerate_session,
     rotate_session,
 )
+from chirp.testing import Browser, Gate, ManualClock, Run, StoreConformance, Turn, explore
 
 config = SessionConfig(secret_key="k" * 32, max_age=3600, secure="auto", idle_timeout_seconds=None)
 assert_type(config.max_age, int)
@@ -66,3 +68,39 @@ class OwnStore:
 
 
 own: SessionStore = OwnStore()
+
+
+class OwnStoreTests(StoreConformance):
+    merges = False
+
+    def make_store(self, config: SessionConfig, clock: Callable[[], float]) -> SessionStore:
+        return OwnStore()
+
+
+async def revoke(store: RedisSessionStore, session_id: str) -> None:
+    await store.revoke(session_id)
+
+
+async def a_race() -> dict[str, Any]:
+    gate = Gate(MemorySessionStore(config, clock=ManualClock()))
+    stopped = gate.stop_next(lambda session: "late" in session)
+    await stopped.reached(seconds=1.0)
+    stopped.go_on()
+    browser = Browser(gate)
+    request = await browser.begin()
+    request.session["late"] = 1
+    assert_type(await request.finish(), str | None)
+    return await browser.read()
+
+
+async def every_order() -> int:
+    async def step(turn: Turn) -> None:
+        await turn()
+
+    async def prepare() -> Sequence[Callable[[Turn], Any]]:
+        return [step, step]
+
+    async def check(run: Run) -> list[str]:
+        return [] if len(run.order) == 2 else ["a step was lost"]
+
+    return (await explore(prepare, check)).runs
