@@ -182,7 +182,8 @@ def _planted(done: Sequence[Done], live: dict[str, Any], reached: dict[str, Any]
     for each in done:
         if each.read.get("who") == "login":
             yield f"PLANTED: {each.kind} with the old id read the login's session (promise 6)"
-    moved = [each.kind for each in done if KINDS[each.kind].new_id == "plain" and each.cookie]
+    # Whether it set a cookie or not: who has been told that it is done takes the old id for dead.
+    moved = [each.kind for each in done if KINDS[each.kind].new_id == "plain" and (each.cookie or each.kept)]
     if reached is not None and moved:
         yield f"PLANTED: the old id leads to the session after {moved[0]} (promise 6)"
 

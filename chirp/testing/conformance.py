@@ -34,7 +34,7 @@ ENDS: tuple[Callable[[Session], Any], ...] = (Session.clear, log_out, log_in)
 
 
 class StoreConformance:
-    """A suite for stores: subclass it, give `make_store`, and let pytest or unittest find its `test_` methods.
+    """A suite for stores: subclass it, give `make_store`, and let pytest find its `test_` methods.
 
     ```python
     class TestMyStore(StoreConformance):
@@ -44,8 +44,9 @@ class StoreConformance:
             return MyStore(config, clock=clock)
     ```
 
-    Each test is a plain function with an event loop of its own, so no plugin is needed. What a kind of store cannot do
-    is switched off by a class attribute; its tests then have nothing to show and pass.
+    For unittest, name `unittest.TestCase` as a second base. Each test is a plain function with an event loop of its
+    own, so no plugin is needed. What a kind of store cannot do is switched off by a class attribute; its tests then
+    have nothing to show and pass.
 
     Attributes:
         ends_on_server: a session that ended stays dead for whoever kept its cookie. A signed cookie cannot do that.

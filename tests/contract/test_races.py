@@ -242,6 +242,18 @@ async def test_an_emptied_session_survives_what_another_request_added(server_bro
     assert await server_browser.read() == {"cart": [1]}
 
 
+async def test_an_object_that_was_emptied_beside_a_change_can_be_saved_again(server_browser: Browser) -> None:
+    """What others added has kept the session alive, and is kept again."""
+    await server_browser.visit(put(flash=1))
+    emptied = await server_browser.begin()
+    emptied.session.pop("flash")
+    await server_browser.twin().visit(put(added=1))
+    await emptied.finish()
+    emptied.session["more"] = 1
+    await emptied.finish()
+    assert await server_browser.read() == {"added": 1, "more": 1}
+
+
 async def test_a_merge_over_the_limit_is_refused_and_the_stored_session_stays(make_server_store: Any) -> None:
     """Two changes that fit alone may not fit together; the later one fails loudly (promise 11)."""
     from chirp.errors import SessionTooLarge  # noqa: PLC0415

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 from visits import put_in as put
 
 from chirp.middleware.sessions import Session, regenerate_session, rotate_session
@@ -171,6 +172,18 @@ async def test_an_end_after_a_way_has_expired_still_ends_the_session(server_brow
         await store._run([Delete(store.key_for(old.cookie or ""))])
         await request.finish()
         assert await browser.read() == {}
+
+
+async def test_a_save_with_its_own_old_id_ends_the_session_after_the_way_there_has_expired(
+    server_browser: Browser,
+) -> None:
+    """`regenerate_old_id=session.id` is an end as any other."""
+    store = server_browser.store
+    old = await renewed(server_browser, a=1)
+    session = (await old.begin()).session
+    await store._run([Delete(store.key_for(old.cookie or ""))])
+    await store.save(Response(), session, regenerate_old_id=session.id)
+    assert await server_browser.read() == {}
 
 
 async def test_an_ended_session_is_not_reached_by_the_old_id(server_browser: Browser) -> None:

@@ -12,7 +12,9 @@ from servers import OwnServer
 from visits import CONFIG, MakeStore, commit, put, read, visit
 
 from chirp.middleware.sessions import RedisSessionStore
+from chirp.middleware.sessions.merging import Written
 from chirp.middleware.sessions.session import Session
+from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Swap
 
 
 @pytest.fixture
@@ -178,3 +180,39 @@ async def test_a_write_too_large_for_the_merged_session_fails_alone(make_store: 
     results = await asyncio.gather(*(commit(store, session) for session in sessions), return_exceptions=True)
     assert [type(result).__name__ for result in results] == ["Visit", "SessionTooLarge"]
     assert await read(store, cookie) == {"start": 0, "a": "a" * 600}
+
+
+@pytest.mark.parametrize(("first", "then"), [(b"{1}", b"{1}"), (NO_DOCUMENT, False)], ids=["changed", "deleted"])
+async def test_the_second_of_two_swaps_of_one_key_in_a_batch_compares_with_the_first(
+    store: RedisSessionStore, redis_client: Redis, monitor: Monitor, first: bytes, then: bytes | bool
+) -> None:
+    """Writers of one session who have overtaken an overdue one may share a batch; both would be acknowledged."""
+    key = store.key_for("k" * 43)
+    await redis_client.set(key, b"{0}", px=60_000)
+    swaps = store._nodes.get().swaps  # type: ignore[union-attr]
+    await put(store, await put(store, warm=1), warm=2)
+    await monitor.commands()
+    asked = [swaps.ask(Swap(key, b"{0}", document, KEEP_TTL)) for document in (first, b"{2}")]
+    replies = await asyncio.gather(*asked)
+    assert [command[0] for command in await monitor.commands()] == ["EVALSHA"]
+    assert replies == [Written(True, first), Written(False, then or None)]
+    assert (await redis_client.get(key) or False) == then
+
+
+async def test_writers_who_overtake_each_other_lose_nothing(make_store: MakeStore, server: OwnServer) -> None:
+    """A server that was frozen for a while finds several compare-and-sets of one session in one batch."""
+    store = make_store(server.url, timeout_seconds=20)
+    cookie = await put(store, base=0)
+    swaps = store._nodes.get().swaps  # type: ignore[union-attr]
+    writing: list[asyncio.Task[str | None]] = []
+    sessions = [await store.open(cookie, https=True) for _ in range(200)]
+    server.freeze()
+    async with asyncio.timeout(10):
+        while len(swaps._items) < 3:
+            session, number = sessions[len(writing)], len(writing)
+            session[f"k{number}"] = number
+            writing.append(asyncio.create_task(commit(store, session)))
+            await asyncio.sleep(0.02)
+    server.thaw()
+    await asyncio.gather(*writing)
+    assert await read(store, cookie) == {"base": 0, **{f"k{number}": number for number in range(len(writing))}}

@@ -1,10 +1,13 @@
 """What carries the bytes: TLS, and another event loop than asyncio's own."""
 
 import asyncio
+import socket
 import ssl
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -105,6 +108,41 @@ async def test_a_tls_connection_that_ends_is_replaced(
         proxy.lose_reply_to = b"MGET"
         assert await read(store, cookie) == {"a": 1}
         await store.aclose()
+
+
+@contextmanager
+def silent_after_a_while(url: str, tls: ssl.SSLContext) -> Iterator[tuple[int, threading.Event]]:
+    """Serve one TLS connection; yield the port, and what to set so that the server hangs, the end of TLS included."""
+    hangs = threading.Event()
+    address = urlsplit(url)
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as redis, ExitStack() as closing:
+
+        def serve() -> None:
+            encrypted = closing.enter_context(tls.wrap_socket(listening.accept()[0], server_side=True))
+            while not hangs.is_set():
+                redis.sendall(encrypted.recv(65536))
+                encrypted.sendall(redis.recv(65536))
+
+        redis.connect((address.hostname, address.port))
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield listening.getsockname()[1], hangs
+        thread.join(5)
+
+
+async def test_a_server_that_hangs_does_not_hold_up_the_end(
+    make_store: MakeStore, redis_url: str, tls: ssl.SSLContext, trusting: str
+) -> None:
+    """TLS waits half a minute for the other side's good-bye, and so would the end of an app."""
+    with silent_after_a_while(redis_url, tls) as (port, hangs):
+        store = make_store(f"rediss://127.0.0.1:{port}{trusting}")
+        cookie = await put(store, a=1)
+        hangs.set()
+        assert await read(store, cookie) == {"a": 1}  # the last that it answers
+        async with asyncio.timeout(5):
+            while not store._nodes.get()._link._held:
+                await asyncio.sleep(0)
+            await store.aclose()
 
 
 def test_sessions_on_uvloop(redis_url: str, key_prefix: str) -> None:

@@ -77,11 +77,15 @@ class ServerChanges(ServerDocuments):
             followed = self._is_followed(session)
             self._forget(session)
             return None if followed else self._cookies.delete(https=session._https)
-        self._settle(session, asked.swap.document, data)
+        self._settle(session, asked.swap.document or self._emptied(session), data)
         if not due:
             return None
         session.last_seen_at = now
         return self._write_cookie(session, CookieChange.SLIDE)
+
+    def _emptied(self, session: Session) -> bytes:
+        """Return the document of a session that its request emptied while others filled it; it is nowhere stored."""
+        return self._codec.encode_touched(session.created_at, session.last_seen_at, session.handle, EMPTY_DATA)
 
     def _change(self, session: Session, data: bytes, slide_to: float | None) -> Write:
         """Return this request's change, aimed at the document that it loaded."""

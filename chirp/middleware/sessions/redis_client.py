@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 BUSY_POOL_SECONDS = 0.005
+CLOSING_SECONDS = 0.5  # for the good-bye of TLS, which a server that hangs does not answer
 
 T = TypeVar("T")
 
@@ -234,7 +235,12 @@ class Link:
         """Close the pool, unless it was injected. What is under way ends with an error, and nothing new begins."""
         self._closed = True
         if self._owned:
-            self._held.clear()
-            await self._pool.aclose()
+            held, self._held = self._held, []
+            try:
+                async with asyncio.timeout(CLOSING_SECONDS):
+                    await self._pool.aclose()
+            except TimeoutError:
+                for wire in held:
+                    await wire.close()
             if isinstance(self._pool, SentinelConnectionPool):
                 await close_sentinels(self._pool)

@@ -42,7 +42,7 @@ class RedisNode:
 
     Attributes:
         reads: takes keys; gives the value, or None where there is none (or none that is a string).
-        swaps: takes compare-and-sets, of one key one at a time.
+        swaps: takes compare-and-sets, which are made in the order in which they came.
         operations: takes the steps of one request, in order, and gives a reply for each.
         read: asks `reads`; what a `Cluster` has as well.
         write: makes a change, merged with others of the same session; asks `swaps`.

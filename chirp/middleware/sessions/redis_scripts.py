@@ -19,16 +19,20 @@ class Script:
 
 # KEYS: session keys. ARGV, three for each key: the expected value, the new one ('' deletes), the TTL in
 # milliseconds ('0' keeps it). Reply, one for each key: 1 done, 0 gone, the other value that is there, or an error.
+# A key may come more than once, where writers have overtaken one that is overdue: `put` is what it holds by then.
 SWAP = Script("""
 local call = redis.pcall
 local stored = call('MGET', unpack(KEYS))
 if stored.err then
   return stored
 end
-local replies = {}
+local replies, put = {}, {}
 for i, key in ipairs(KEYS) do
   local expected, document, ttl = ARGV[3 * i - 2], ARGV[3 * i - 1], ARGV[3 * i]
   local current = stored[i]
+  if put[key] ~= nil then
+    current = put[key]
+  end
   if current == false then
     replies[i] = 0
   elseif current ~= expected then
@@ -46,6 +50,7 @@ for i, key in ipairs(KEYS) do
       replies[i] = done
     else
       replies[i] = 1
+      put[key] = document ~= '' and document
     end
   end
 end

@@ -122,7 +122,8 @@ class BuiltInStore(ABC):
             session._ask = Ask.REGENERATE
             session._lent = True  # more is asked than its data tells
             session._found = Found.LIVE  # the caller vouches for the id, so what it was rotated to ends as well
-            session._lead_to(regenerate_old_id)
+            if regenerate_old_id != session._presented:  # else keep where it was led, for the way there may end
+                session._lead_to(regenerate_old_id)
             session._handle = ""
         cookie = await self.commit(session, self.clock())
         return response if cookie is None else add_header(response, "Set-Cookie", cookie.header)

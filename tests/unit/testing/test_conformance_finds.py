@@ -1,6 +1,7 @@
 """The conformance suite is of use: stores that are wrong do not pass, and a right one of somebody else's does."""
 
 import secrets
+import unittest
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -192,3 +193,15 @@ def test_config_of_the_suite_is_valid_for_its_stores() -> None:
 
     for name in TESTS:
         getattr(Suite(), name)()
+
+
+def test_unittest_runs_the_suite_as_well() -> None:
+    """With `TestCase` as a second base; without it, unittest would find nothing and be content."""
+
+    class Suite(StoreConformance, unittest.TestCase):
+        def make_store(self, config: SessionConfig, clock: Callable[[], float]) -> Any:
+            return MemorySessionStore(config, clock=clock)
+
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(Suite).run(result)
+    assert (result.testsRun, result.wasSuccessful()) == (len(TESTS), True)
