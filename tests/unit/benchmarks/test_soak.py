@@ -17,7 +17,8 @@ from redis.asyncio import Redis
 
 from benchmarks.soak import app
 from chirp.middleware.sessions import RedisSessionStore
-from chirp.middleware.sessions.steps import End, Look, Written
+from chirp.middleware.sessions.merging import Written
+from chirp.middleware.sessions.steps import End, Look
 
 
 class EndsNothing(RedisSessionStore):
@@ -39,6 +40,21 @@ class Mixes(RedisSessionStore):
     async def _read(self, key):
         previous, Mixes.last = Mixes.last or key, key
         return await super()._read(previous)
+
+
+class FollowsNothing(RedisSessionStore):
+    async def _followed(self, key, value):
+        return key, value
+
+
+class FollowsAll(RedisSessionStore):
+    async def _move(self, session, data, now, *, follow):
+        return await super()._move(session, data, now, follow=True)
+
+
+class SetsCookies(RedisSessionStore):
+    def _is_followed(self, session):
+        return False
 
 
 class Fails(RedisSessionStore):
@@ -64,6 +80,9 @@ STORE = {store}
         ("EndsNothing", "revived sessions"),
         ("Overwrites", "lost writes"),
         ("Mixes", "wrong sessions"),
+        ("FollowsNothing", "lost sessions"),
+        ("FollowsAll", "revived sessions"),
+        ("SetsCookies", "second cookies"),
         ("Fails", "other statuses"),
     ],
 )
