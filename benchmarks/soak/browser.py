@@ -14,6 +14,8 @@ from benchmarks.soak.expected import Asked, Expected
 KEYS = ("cart", "theme", "page", "seen")
 # How often a browser that is logged in does what, out of 100; a page reads and changes.
 PAGES = {"page": 56, "late page": 12, "dead cookie": 12, "rotate": 4, "renew": 4, "logout": 6, "login": 6}
+# A browser that stays ends no session, so that the ids from before its renewals live to see the end of the grace.
+STAYING = {"page": 68, "late page": 16, "dead cookie": 12, "renew": 4}
 AT_ONCE = 4  # requests of a page
 
 
@@ -42,12 +44,20 @@ class Browser:
         ports: of the workers, which it asks in turn.
         requests: where each of its requests is noted.
         chance: decides what it does.
+        stays: whether it never logs out, and logs in only where it must.
     """
 
     def __init__(
-        self, expected: Expected, ports: Sequence[int], requests: list[Request], chance: random.Random
+        self,
+        expected: Expected,
+        ports: Sequence[int],
+        requests: list[Request],
+        chance: random.Random,
+        *,
+        stays: bool = False,
     ) -> None:
         self.overtaken = 0
+        self._pages = STAYING if stays else PAGES
         self._expected = expected
         self._workers = [Connections(port) for port in ports]
         self._turns = itertools.cycle(self._workers)
@@ -69,7 +79,7 @@ class Browser:
         if expected.marker is None or expected.doubtful:
             await self._login()
             return
-        (what,) = self._chance.choices(list(PAGES), list(PAGES.values()))
+        (what,) = self._chance.choices(list(self._pages), list(self._pages.values()))
         beside = self._chance.random() < 0.5  # whether other requests are in flight meanwhile
         match what:
             case "page":

@@ -148,9 +148,9 @@ async def _browsers(log: Log, settings: Settings, ports: list[int]) -> AsyncIter
     browsers = []
     for number in range(settings.browsers):
         expected = Expected(f"browser-{number}", KEYS, log.losses, log.findings)
-        browsers.append(
-            Browser(expected, ports[number % 2 :] + ports[: number % 2], log.requests, random.Random(number))
-        )
+        in_turn = ports[number % 2 :] + ports[: number % 2]
+        stays = number % 4 >= 2
+        browsers.append(Browser(expected, in_turn, log.requests, random.Random(number), stays=stays))
     log.began = time.monotonic()
     try:
         async with asyncio.TaskGroup() as tasks:
