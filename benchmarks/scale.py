@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import charts, lookup, tables
-from benchmarks.cluster import cluster
+from benchmarks.cluster import running
 from benchmarks.contenders.asgi_chirp import AsgiChirp
 from benchmarks.contenders.chirp_store import ChirpStore
 from benchmarks.contenders.on_cluster import ChirpStoreOnCluster, PooledClientOnCluster
@@ -136,8 +136,10 @@ def _plans(settings: Settings) -> list[tuple[Scenario, Plan]]:
 
 
 async def run(settings: Settings, redis_url: str, advance: Callable[[], None]) -> dict[str, Any]:
-    with ExitStack() as running:
-        clusters = {count: running.enter_context(cluster(count)) for count in settings.nodes}
+    with ExitStack() as started:
+        clusters = {
+            count: [node.url for node in started.enter_context(running(count)).nodes] for count in settings.nodes
+        }
         parts = [
             Part(scenario, plan, clusters if scenario is NODES else {1: [redis_url]})
             for scenario, plan in _plans(settings)

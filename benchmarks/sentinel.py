@@ -1,8 +1,7 @@
 """A primary, its replica and three sentinels: real processes on loopback, gone when the block ends."""
 
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 
 from benchmarks.own_server import OwnServer
+from benchmarks.waiting import wait_for
 from chirp.errors import ChirpError
 
 HOST = "127.0.0.1"
@@ -24,9 +24,7 @@ SENTINELS = 3
 QUORUM = 2
 DOWN_MS = 400
 FAILOVER_MS = 2500  # it is given up after that: a promotion is noticed within a second, on a busy machine within two
-READY_SECONDS = 40.0  # an election that ends without a winner is repeated after a while
 ANSWER_SECONDS = 1.0
-POLL_SECONDS = 0.02
 # What sentinels do every few seconds, they do here every few hundred milliseconds, so that a test need not wait. After
 # a standstill, which a busy machine makes as well, they would do nothing at all for half a minute.
 FAST = ("INFO-PERIOD", 200, "PUBLISH-PERIOD", 200, "PING-PERIOD", 100, "ASK-PERIOD", 100, "TILT-PERIOD", 500)
@@ -168,22 +166,6 @@ def watched(*settings: str, binary: str | None = None) -> Iterator[Watched]:
         group = Watched((primary, replica), sentinels)
         group.settled()
         yield group
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = READY_SECONDS) -> None:
-    """Ask again and again until it is so; a server that does not answer meanwhile has not made it so.
-
-    Raises:
-        ChirpError: it is not within that time.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        with suppress(RedisError, OSError):
-            if condition():
-                return
-        if time.monotonic() > deadline:
-            raise ChirpError(f"waited {seconds:g} s for {what}")
-        time.sleep(POLL_SECONDS)
 
 
 def _hasten(sentinel: OwnServer) -> None:

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import cluster
 import pytest
 import servers
 from hypothesis import settings
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from benchmarks.cluster import RunningCluster
 from chirp.errors import ChirpError
 
 # The folders whose tests are the marker `docker`'s suite.
@@ -100,9 +100,9 @@ async def redis_client(redis_url: str) -> AsyncIterator[AsyncRedis]:
 
 
 @pytest.fixture(scope="session")
-def redis_cluster() -> Iterator[cluster.RunningCluster]:
+def redis_cluster() -> Iterator[RunningCluster]:
     """Three primaries, always processes of this machine. Slots may be moved; use keys that no other test has."""
-    with cluster.running(3) as started:
+    with servers.running_cluster(3) as started:
         yield started
 
 

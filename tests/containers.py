@@ -6,12 +6,13 @@ Every port is the same inside and outside, since nodes and Sentinels tell their 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-import cluster
-from nodes import Node, free_port, wait_until
 from redis import Redis
-from redis.exceptions import ConnectionError as ConnectionFailed
 from servers import DOCKER_IMAGE
 from testcontainers.core.container import DockerContainer
+
+from benchmarks.cluster import WHEN_TOLD, RunningCluster, arguments, joined
+from benchmarks.nodes import Node, free_port
+from benchmarks.waiting import wait_for
 
 SENTINEL_CONFIG = "/data/sentinel.conf"  # a Sentinel wants a file to keep its state in
 PRIMARY_NAME = "mymaster"
@@ -35,8 +36,8 @@ class ContainerServer:
         publish: Sequence[int] = (),
         network_of: "ContainerServer | None" = None,
     ) -> None:
-        arguments = [*words, "--port", str(port), "--protected-mode", "no", "--save", ""]
-        container = DockerContainer(DOCKER_IMAGE).with_command(arguments)
+        command = [*words, "--port", str(port), "--protected-mode", "no", "--save", ""]
+        container = DockerContainer(DOCKER_IMAGE).with_command(command)
         if "--sentinel" in words:
             container.with_copy_into_container(b"\n", SENTINEL_CONFIG, 0o666)
         for each in publish:
@@ -69,25 +70,19 @@ class ContainerServer:
         self.container.get_wrapped_container().unpause()
 
     def _wait(self) -> None:
-        wait_until(self._answers, "a container did not answer")
-
-    def _answers(self) -> bool:
-        try:
-            return bool(self.redis.ping())
-        except ConnectionFailed:
-            return False
+        wait_for(self.redis.ping, "a container that answers")
 
 
 @contextmanager
-def cluster_in_containers(primaries: int) -> Iterator[cluster.RunningCluster]:
+def cluster_in_containers(primaries: int) -> Iterator[RunningCluster]:
     """Start a cluster whose primaries have a replica each. Its first node holds the network, so do not kill that."""
-    words = ["redis-server", *cluster.arguments(replicas=True)]
+    words = ["redis-server", *arguments(WHEN_TOLD)]
     ports = [free_port() for _ in range(primaries * 2)]
     with ExitStack() as stack:
         first = stack.enter_context(ContainerServer(words, ports[0], publish=ports))
         others = [stack.enter_context(ContainerServer(words, port, network_of=first)) for port in ports[1:]]
         nodes = [Node(port, each.redis, each) for port, each in zip(ports, [first, *others], strict=True)]
-        yield cluster.joined(nodes, primaries)
+        yield joined(nodes, primaries, WHEN_TOLD)
 
 
 @contextmanager
@@ -103,7 +98,7 @@ def sentinel_in_containers() -> Iterator[tuple[int, ContainerServer, ContainerSe
         watch = sentinel.redis.execute_command
         watch("SENTINEL", "MONITOR", PRIMARY_NAME, "127.0.0.1", first, 1)  # type: ignore[no-untyped-call]
         watch("SENTINEL", "SET", PRIMARY_NAME, "down-after-milliseconds", 1000)  # type: ignore[no-untyped-call]
-        wait_until(
-            lambda: len(sentinel.redis.sentinel_slaves(PRIMARY_NAME)) == 1, "the Sentinel did not find the replica"
+        wait_for(
+            lambda: len(sentinel.redis.sentinel_slaves(PRIMARY_NAME)) == 1, "a Sentinel that has found the replica"
         )
         yield port, primary, replica

@@ -15,6 +15,9 @@ BROWSERS = 8
 class Load:
     """Browsers that read and change sessions of their own, one after the other, until told to stop.
 
+    What matters is what each has stored last: a failover by Sentinel may undo what was acknowledged before that, which
+    the visitors in `traffic` would take for lost.
+
     Attributes:
         cookies: one for each.
         counts: what each has been told was stored, under its own name.

@@ -8,13 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from cluster import RunningCluster
 from outage_site import BYSTANDER, KINDS, WAYS, Seen, Site, Way
 from proxy import Proxy, proxied
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from servers import OwnServer, program_on_path
+
+from benchmarks.cluster import RunningCluster
 
 BEFORE = "before"  # the failure is there when the request comes
 DURING = "during"  # it comes while the handler runs: the session has been loaded

@@ -10,7 +10,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +21,7 @@ from chirp.embedded import EmbeddedServer, name_and_version
 
 sys.path.append(str(Path(__file__).parents[1]))  # at the end, so that the chirp under test stays the one imported
 
+from benchmarks.cluster import WITHOUT_REPLICAS, RunningCluster, Settings, running
 from benchmarks.own_server import OwnServer
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "StartServer",
     "given_server",
     "program_on_path",
+    "running_cluster",
     "start_in_docker",
     "start_shared_server",
     "version_at",
@@ -142,6 +144,11 @@ def why_no_docker() -> str | None:
 def program_on_path() -> str | None:
     """The full path of a server program that is installed here, if any."""
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
+
+
+def running_cluster(primaries: int, settings: Settings = WITHOUT_REPLICAS) -> AbstractContextManager[RunningCluster]:
+    """Start a cluster of the program that the run's own server is, where that is not in Docker."""
+    return running(primaries, settings, program=program_on_path())
 
 
 def version_at(url: str) -> str:

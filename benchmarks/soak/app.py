@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from benchmarks.contenders.asgi_requests import AsgiRequests
 from benchmarks.contenders.contender import SECRET
 from benchmarks.sentinel import HOST, NAME
-from benchmarks.soak.settings import TIMEOUT_SECONDS
+from benchmarks.soak.settings import GRACE_SECONDS, TIMEOUT_SECONDS
 from chirp import App
 from chirp.middleware.sessions import (
     ASGISessionMiddleware,
@@ -63,6 +63,14 @@ async def rotate(_: Request) -> Response:
     return JSONResponse(dict(session))
 
 
+async def renew(_: Request) -> Response:
+    session = get_session()
+    if not session:
+        return JSONResponse({}, 401)
+    rotate_session(follow=True)
+    return JSONResponse(dict(session))
+
+
 async def logout(_: Request) -> Response:
     session = get_session()
     if not session:
@@ -76,6 +84,7 @@ HANDLERS: tuple[tuple[str, str, Handler], ...] = (
     ("/login", "POST", login),
     ("/change", "POST", change),
     ("/rotate", "POST", rotate),
+    ("/renew", "POST", renew),
     ("/logout", "POST", logout),
 )
 
@@ -86,7 +95,9 @@ class SoakApp(AsgiRequests):
     name = "soak"
 
     def _make_app(self) -> ASGIApp:
-        self._config = SessionConfig(secret_key=SECRET, touch_interval_seconds=TOUCH_SECONDS)
+        self._config = SessionConfig(
+            secret_key=SECRET, touch_interval_seconds=TOUCH_SECONDS, rotation_grace_seconds=GRACE_SECONDS
+        )
         where: dict[str, Any] = {"redis_url": self.redis_url}
         if self.redis_url.startswith((SENTINELS, NODES)):
             where = {"client": self._make_client}

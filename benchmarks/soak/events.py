@@ -7,8 +7,8 @@ from functools import partial
 
 from redis.asyncio import Redis
 
+from benchmarks.cluster import RunningCluster
 from benchmarks.own_server import OwnServer
-from benchmarks.replicated_cluster import Replicated
 from benchmarks.sentinel import Watched
 from benchmarks.soak.cable import Cable
 
@@ -136,7 +136,7 @@ class Failing:
 class Clustered:
     """Three primaries with a replica each."""
 
-    cluster: Replicated
+    cluster: RunningCluster
 
     def events(self) -> Mapping[str, Event]:
         return {
@@ -150,27 +150,26 @@ class Clustered:
         """SIGKILL; it comes back as a replica."""
         old = self.cluster.primaries()[0]
         await asyncio.to_thread(old.kill)
-        await asyncio.to_thread(self.cluster.replaced, old)
+        await asyncio.to_thread(self.cluster.wait_until_replaced, old)
         mended()
         await asyncio.sleep(hold)
-        await asyncio.to_thread(self.cluster.restart, old)
+        await asyncio.to_thread(self.cluster.heal)
 
     async def _freeze(self, hold: float, mended: Mended) -> None:
         """SIGSTOP for long enough to be replaced."""
         old = self.cluster.primaries()[0]
         old.freeze()
-        await asyncio.to_thread(self.cluster.replaced, old)
+        await asyncio.to_thread(self.cluster.wait_until_replaced, old)
         mended()
         await asyncio.sleep(hold)
-        old.thaw()
-        await asyncio.to_thread(self.cluster.settled)
+        await asyncio.to_thread(self.cluster.heal)
 
     async def _planned(self, _hold: float, mended: Mended) -> None:
-        await asyncio.to_thread(self.cluster.fail_over)
+        await asyncio.to_thread(self.cluster.hand_over, self.cluster.primaries()[0])
         mended()
-        await asyncio.to_thread(self.cluster.settled)
+        await asyncio.to_thread(self.cluster.heal)
 
     async def _move(self, _hold: float, mended: Mended) -> None:
         """Move slots with keys in them to another primary, while both serve."""
-        await asyncio.to_thread(self.cluster.move_slots, SLOTS_MOVED)
+        await asyncio.to_thread(self.cluster.move_some, SLOTS_MOVED)
         mended()

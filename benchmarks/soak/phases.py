@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks.cluster import FAILING_OVER, running
 from benchmarks.http import worker
 from benchmarks.http.child import END_SECONDS, Child, child
 from benchmarks.own_server import OwnServer
-from benchmarks.replicated_cluster import replicated_cluster
 from benchmarks.sentinel import port_of, watched
 from benchmarks.soak.app import FRONTS, NODES, SENTINELS, written
 from benchmarks.soak.browser import KEYS, Browser, Request
@@ -21,6 +21,7 @@ from benchmarks.soak.cable import cable_to
 from benchmarks.soak.events import MAY_LOSE, Clustered, Event, Failing, Single
 from benchmarks.soak.expected import Expected, Findings, Losses
 from benchmarks.soak.settings import Settings
+from chirp.embedded import name_and_version
 
 START_SECONDS = 20.0
 AOF = ("--appendonly", "yes", "--appendfsync", "always")
@@ -91,12 +92,12 @@ async def sentinel(settings: Settings, advance: Callable[[], None]) -> Log:
 
 async def cluster(settings: Settings, advance: Callable[[], None]) -> Log:
     """Three primaries with a replica each."""
-    with replicated_cluster() as nodes:
+    with running(3, FAILING_OVER) as nodes:
         description = "a cluster of three primaries with a replica each, nothing on disk"
-        log = Log("cluster", description, nodes.servers[0].version)
+        log = Log("cluster", description, name_and_version(nodes.nodes[0].redis.info("server")))
         events = Clustered(nodes).events()
         async with (
-            _workers(written(NODES, map(port_of, nodes.servers))) as ports,
+            _workers(written(NODES, (node.port for node in nodes.nodes))) as ports,
             _browsers(log, settings, ports),
         ):
             for name in settings.cluster * settings.rounds:
@@ -147,9 +148,9 @@ async def _browsers(log: Log, settings: Settings, ports: list[int]) -> AsyncIter
     browsers = []
     for number in range(settings.browsers):
         expected = Expected(f"browser-{number}", KEYS, log.losses, log.findings)
-        browsers.append(
-            Browser(expected, ports[number % 2 :] + ports[: number % 2], log.requests, random.Random(number))
-        )
+        in_turn = ports[number % 2 :] + ports[: number % 2]
+        stays = number % 4 >= 2
+        browsers.append(Browser(expected, in_turn, log.requests, random.Random(number), stays=stays))
     log.began = time.monotonic()
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -8,6 +8,7 @@ MOST_STEPS = 2  # of one request: a load and a save, each with the store's deadl
 SLACK_SECONDS = 1.0
 LATE_SECONDS = MOST_STEPS * TIMEOUT_SECONDS + SLACK_SECONDS
 WORKERS = 2
+GRACE_SECONDS = 30  # for which an old id leads to a renewed session: the default
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,5 +78,6 @@ def settings_of(settings: Settings) -> dict[str, Any]:
         "quiet_seconds": settings.quiet_seconds,
         "store_timeout_seconds": TIMEOUT_SECONDS,
         "late_seconds": LATE_SECONDS,
+        "rotation_grace_seconds": GRACE_SECONDS,
         "workers": "one uvicorn with ASGISessionMiddleware and one with chirp.App, serving the same sessions",
     }

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from cluster import RunningCluster
 
+from benchmarks.cluster import RunningCluster
 from chirp.middleware.sessions import CookieSessionStore, MemorySessionStore, RedisSessionStore, SessionConfig
 from chirp.testing import StoreConformance
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cluster import RunningCluster
 from programs import Document
 from redis import Redis
 from servers import OwnServer, program_on_path
 from starlette.testclient import TestClient
 from visits import put, read, visit
 
+from benchmarks.cluster import RunningCluster
 from benchmarks.sentinel import Watched, watched
 from chirp import (
     App,

@@ -13,12 +13,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import cluster
 import pytest
 from failures import FAILURES, After, Failure
 from failures_of_servers import restarted
 from outage import BEFORE, DURING, MOMENTS, ClusterPlace, Outcomes, observe, server_place
 from outage_site import BYSTANDER, KINDS, WAYS, Seen, Site, Way, set_cookie
+from servers import running_cluster
+
+from benchmarks.cluster import RunningCluster
 
 TIMEOUT = 1.0  # of a store whose deadline has to pass
 LONG = 20.0  # of one that is told long before
@@ -53,14 +55,14 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         async with server_place(folder, failure.arguments, failure.user, through_proxy=proxied) as place:
             return await observe(place, failure.cause, moment, timeout_seconds=timeout)
 
-    async def on_a_cluster(nodes: cluster.RunningCluster) -> Outcomes:
+    async def on_a_cluster(nodes: RunningCluster) -> Outcomes:
         return await observe(ClusterPlace(nodes), failure.cause, moment, timeout_seconds=timeout)
 
     match failure.cluster:
         case 0:
             outcomes = asyncio.run(on_a_server())
         case 1:
-            with cluster.running(1) as nodes:
+            with running_cluster(1) as nodes:
                 outcomes = asyncio.run(on_a_cluster(nodes))
         case _:
             outcomes = asyncio.run(on_a_cluster(request.getfixturevalue("redis_cluster")))

@@ -4,11 +4,11 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from cluster import RunningCluster
 from redis.asyncio.cluster import RedisCluster
 from redis.cluster import LoadBalancingStrategy
 from visits import CONFIG, MakeStore, commit, put, read, visit
 
+from benchmarks.cluster import RunningCluster
 from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions import RedisSessionStore, regenerate_session, rotate_session
 from chirp.middleware.sessions.session import Session

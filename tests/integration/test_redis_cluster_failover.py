@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from cluster import RunningCluster, running
-from nodes import Node, wait_until
 from redis.exceptions import ClusterDownError
+from servers import running_cluster
 from traffic import AT_ONCE, Visitor, acknowledged, arrived, busy, refused, until_each
 from visits import CONFIG, put, read
 
+from benchmarks.cluster import WHEN_TOLD, RunningCluster
+from benchmarks.nodes import Node
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import RedisSessionStore
 
@@ -23,7 +24,7 @@ LONG_ENOUGH = 6.0  # for a promotion to come before the deadline, also on a busy
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[RunningCluster]:
-    with running(3, replicas=True) as cluster:
+    with running_cluster(3, WHEN_TOLD) as cluster:
         yield cluster
 
 
@@ -224,12 +225,10 @@ async def test_a_planned_failover_under_load_refuses_and_loses_nothing(
 ) -> None:
     """The primary holds writes back until its replica has them all, and then sends everybody there."""
     primary = cluster.another(cluster.nodes[0])
-    replica = cluster.replica_of(primary)
     visitors = await arrived(stores, VISITORS)
     async with busy(visitors, Visitor.live):
         await until_each(visitors, 3, acknowledged)
-        await asyncio.to_thread(replica.command, "CLUSTER", "FAILOVER")
-        await asyncio.to_thread(wait_until, lambda: replica.is_primary and cluster.agree(), "nobody took over")
+        await asyncio.to_thread(cluster.hand_over, primary)
         await until_each(visitors, 8, acknowledged)
         sent_in_vain = cluster.refusals("MOVED")
         await until_each(visitors, 8, acknowledged)
@@ -243,7 +242,7 @@ async def test_a_cluster_that_is_down_is_unavailable_until_it_is_whole(
     cluster: RunningCluster, stores: list[RedisSessionStore]
 ) -> None:
     """By default no node serves anything while a slot has no primary: told at once, and over with the promotion."""
-    cluster.configure(cluster_require_full_coverage="yes")
+    cluster.configure({"cluster-require-full-coverage": "yes"})
     primary = cluster.another(cluster.nodes[0])
     replica = cluster.replica_of(primary)
     visitors = await arrived(stores, VISITORS)

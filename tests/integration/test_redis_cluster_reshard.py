@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 import pytest
-from cluster import RunningCluster, running
 from redis.crc import key_slot
 from redis.exceptions import TryAgainError
 from traffic import Visitor, acknowledged, arrived, busy, until_each
 from visits import CONFIG, put, visit
 
+from benchmarks.cluster import RunningCluster, running
 from chirp.middleware.sessions import RedisSessionStore, rotate_session
 
 PROCESSES = 3
@@ -42,7 +42,7 @@ def one_slot(make_stores: MakeStores, redis_cluster: RunningCluster, key_prefix:
 @pytest.fixture(scope="module")
 def valkey_cluster() -> Iterator[RunningCluster]:
     """A cluster of the server in the wheel, whatever the run's is: it can move a slot in one step."""
-    with running(2, program=None) as cluster:
+    with running(2) as cluster:
         yield cluster
 
 

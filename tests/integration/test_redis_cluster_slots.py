@@ -5,12 +5,12 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from cluster import RunningCluster
 from proxy import proxied
 from redis.asyncio.cluster import RedisCluster
 from scripted import scripted
 from visits import CONFIG, MakeStore, commit, put, read, visit
 
+from benchmarks.cluster import RunningCluster
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import RedisSessionStore, redis_topology
 from chirp.middleware.sessions.session import Session

@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 from containers import PRIMARY_NAME, ContainerServer, cluster_in_containers, sentinel_in_containers
-from nodes import wait_until
 from redis.asyncio.sentinel import Sentinel
 from traffic import Visitor, acknowledged, arrived, busy, until_each
 from visits import MakeStore
 
+from benchmarks.waiting import wait_for
 from chirp.middleware.sessions import RedisSessionStore
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(180)]  # several containers start and stop
@@ -59,9 +59,7 @@ async def test_sessions_outlive_a_primary_under_a_sentinel(make_store: MakeStore
         sentinels = [("127.0.0.1", port)]
         stores = [make_store(client=lambda: Sentinel(sentinels).master_for(PRIMARY_NAME)) for _ in range(2)]
         visitors = await live(stores)
-        wait_until(lambda: replicated(primary, replica), "the replica did not catch up")
+        wait_for(lambda: replicated(primary, replica), "a replica that is up to date")
         primary.kill()
-        await asyncio.to_thread(
-            wait_until, lambda: replica.redis.info("replication")["role"] == "master", "the Sentinel did not act"
-        )
+        await asyncio.to_thread(wait_for, lambda: replica.redis.info("replication")["role"] == "master", "a failover")
         await go_on(visitors, stores[0])

@@ -18,7 +18,8 @@ from redis.asyncio.sentinel import Sentinel
 from servers import OwnServer, program_on_path
 from visits import CONFIG, MakeStore, live, put, read
 
-from benchmarks.sentinel import NAME, Watched, wait_for, watched
+from benchmarks.sentinel import NAME, Watched, watched
+from benchmarks.waiting import wait_for
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import RedisSessionStore
 

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 import uvloop
-from cluster import RunningCluster
 from proxy import proxied
 from redis.asyncio.cluster import RedisCluster
 from visits import CONFIG, MakeStore, put, read, visit
 
+from benchmarks.cluster import RunningCluster
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import RedisSessionStore
 from chirp.middleware.sessions.session import Session

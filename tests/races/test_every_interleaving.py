@@ -9,10 +9,9 @@ from contextlib import AsyncExitStack, ExitStack
 from itertools import combinations
 from typing import Any
 
-import cluster
 import pytest
 from race_rules import CONFIG, KINDS, NOW, PRESENTED, WORLDS, Done, expired, key_of, request, violations
-from servers import OwnServer, program_on_path
+from servers import OwnServer, program_on_path, running_cluster
 from stepped import SteppedStore, World, at_once
 
 from chirp.testing import ManualClock, Run, Turn, explore
@@ -49,7 +48,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
     in_cluster: bool = request.param
     with ExitStack() as running:
         if in_cluster:
-            url = f"redis://127.0.0.1:{running.enter_context(cluster.running(1)).nodes[0].port}"
+            url = f"redis://127.0.0.1:{running.enter_context(running_cluster(1)).nodes[0].port}"
         else:
             url = running.enter_context(OwnServer(binary=program_on_path())).url
         world = World(url, in_cluster=in_cluster)

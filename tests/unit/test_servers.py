@@ -89,8 +89,9 @@ def run_pytest(project: Path, *args: str, test: str = ONE_TEST, **environ: str) 
     """Run this suite's conftest in a project that has one integration test."""
     integration = project / "tests" / "integration"
     integration.mkdir(parents=True)
-    for name in ("conftest.py", "servers.py", "cluster.py", "nodes.py"):
+    for name in ("conftest.py", "servers.py"):
         shutil.copy(TESTS / name, project / "tests")
+    (project / "benchmarks").symlink_to(TESTS.parent / "benchmarks")  # in no wheel, and imported from beside the tests
     shutil.copy(TESTS.parent / "pyproject.toml", project)
     (integration / "test_one.py").write_text(test)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CHIRP_", "COV", "PYTEST_"))}

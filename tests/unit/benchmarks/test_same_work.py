@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from benchmarks import asgi, micro, scale
-from benchmarks.cluster import cluster
+from benchmarks.cluster import running
 from benchmarks.contenders.contender import WrongSessionError
 from benchmarks.contenders.pooled_client import PooledClient
 from benchmarks.rounds import run_scenario
@@ -105,8 +105,8 @@ def test_session_has_the_stated_size(size: int) -> None:
 
 async def test_cluster_nodes_share_the_sessions() -> None:
     """Each of two nodes stores some of them, and they count together."""
-    with cluster(2) as urls:
-        kept = []
+    with running(2) as cluster:
+        kept, urls = [], [node.url for node in cluster.nodes]
 
         class Looking(scale.PooledClientOnCluster):
             async def close(self) -> None:

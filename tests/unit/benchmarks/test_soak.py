@@ -42,6 +42,21 @@ class Mixes(RedisSessionStore):
         return await super()._read(previous)
 
 
+class FollowsNothing(RedisSessionStore):
+    async def _followed(self, key, value):
+        return key, value
+
+
+class FollowsAll(RedisSessionStore):
+    async def _move(self, session, data, now, *, follow):
+        return await super()._move(session, data, now, follow=True)
+
+
+class SetsCookies(RedisSessionStore):
+    def _is_followed(self, session):
+        return False
+
+
 class Fails(RedisSessionStore):
     async def _read(self, key):
         raise ValueError("a bug")
@@ -65,6 +80,9 @@ STORE = {store}
         ("EndsNothing", "revived sessions"),
         ("Overwrites", "lost writes"),
         ("Mixes", "wrong sessions"),
+        ("FollowsNothing", "lost sessions"),
+        ("FollowsAll", "revived sessions"),
+        ("SetsCookies", "second cookies"),
         ("Fails", "other statuses"),
     ],
 )

@@ -3,31 +3,10 @@
 import pytest
 
 from benchmarks.soak.browser import Request
-from benchmarks.soak.expected import Expected, Findings, Losses
+from benchmarks.soak.expected import FINDINGS, Dead, Expected, Findings, Losses
 from benchmarks.soak.figures import broken_promises, figures_of
 from benchmarks.soak.phases import Happened, Log
 from benchmarks.soak.settings import LATE_SECONDS
-
-
-@pytest.fixture
-def losses() -> Losses:
-    return Losses()
-
-
-@pytest.fixture
-def findings() -> Findings:
-    return Findings()
-
-
-@pytest.fixture
-def one(losses: Losses, findings: Findings) -> Expected:
-    """A browser that has logged in at second 1, and whose cart was shown to be 2 at second 2."""
-    expected = Expected("one", ("cart", "theme"), losses, findings)
-    expected.logged_in(expected.next_marker(), "first", 1.0)
-    for _ in range(2):
-        expected.next_value("cart")
-    see(expected, cart=2)
-    return expected
 
 
 def see(expected: Expected, *, marker: str = "one-1", at: float = 2.0, **values: int) -> None:
@@ -99,7 +78,7 @@ def test_a_request_sees_what_was_shown_before_it_was_asked(one: Expected, findin
 def test_a_session_that_is_gone_is_lost(one: Expected, findings: Findings) -> None:
     """Counted once, until the browser has logged in again."""
     for _ in range(2):
-        one.saw_nothing(one.ask(3.0, alone=True))
+        one.saw_nothing(one.ask(3.0, alone=True), 3.0)
     assert counted(findings) == {"lost_sessions": 1}
 
 
@@ -107,7 +86,7 @@ def test_a_session_whose_logout_was_not_answered_may_be_gone(one: Expected, find
     """It is in doubt, and may be there as well."""
     one.doubtful = True
     see(one, cart=2)
-    one.saw_nothing(one.ask(3.0, alone=True))
+    one.saw_nothing(one.ask(3.0, alone=True), 3.0)
     assert counted(findings) == {}
 
 
@@ -115,14 +94,14 @@ def test_a_request_beside_a_rotation_may_find_nothing(one: Expected, findings: F
     """Its cookie may have died meanwhile; and what it changed was not promised."""
     asked = one.ask(3.0, alone=False)
     one.rotated("second", 3.5)
-    one.saw_nothing(asked)
+    one.saw_nothing(asked, 4.0)
     assert counted(findings) == {}
 
 
 def test_a_dead_cookie_that_leads_somewhere_is_revived(one: Expected, findings: Findings) -> None:
     """After a logout that was acknowledged."""
     one.ended(3.0)
-    assert [cookie for cookie, _ in one.dead] == ["first"]
+    assert one.dead_cookies(3.0) == ["first"]
     one.saw_dead("first", {"marker": "one-1"})
     assert counted(findings) == {"revived_sessions": 1}
     assert one.dead == []
@@ -132,7 +111,7 @@ def test_the_cookie_before_a_rotation_is_dead(one: Expected) -> None:
     """As that before a login."""
     one.rotated("second", 3.0)
     one.logged_in("one-2", "third", 4.0)
-    assert one.dead == [("first", 3.0), ("second", 4.0)]
+    assert one.dead == [Dead("first", (3.0,)), Dead("second", (4.0,))]
 
 
 def test_only_what_was_acknowledged_about_a_failover_may_be_undone(
@@ -142,7 +121,7 @@ def test_only_what_was_acknowledged_about_a_failover_may_be_undone(
     losses.spans.append((1.5, 5.0))
     see(one, cart=1)  # 2 was shown at second 2
     assert (counted(findings), findings.undone) == ({}, [2.0])
-    one.saw_nothing(one.ask(3.0, alone=True))  # the login was at second 1
+    one.saw_nothing(one.ask(3.0, alone=True), 3.0)  # the login was at second 1
     assert (counted(findings), findings.undone) == ({"lost_sessions": 1}, [2.0])
     one.ended(4.0)
     one.saw_dead("first", {})
@@ -182,7 +161,7 @@ def test_a_late_answer_breaks_it() -> None:
     assert promises_of(log_of(in_time, late)) == ["phase: 1 late"]
 
 
-@pytest.mark.parametrize("name", ["wrong_sessions", "revived_sessions", "lost_writes", "lost_sessions"])
+@pytest.mark.parametrize("name", FINDINGS)
 def test_findings_break_it(name: str) -> None:
     """Each by its name."""
     log = log_of()

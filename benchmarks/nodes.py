@@ -1,9 +1,7 @@
-"""A node of a cluster: what a test asks of it and does to it, and where it may listen."""
+"""A node of a cluster: what is asked of it and done to it, and where it may listen."""
 
 import random
 import socket
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,8 +10,7 @@ from redis import Redis
 
 from chirp.errors import ChirpError
 
-AGREE_SECONDS = 20.0
-POLL_SECONDS = 0.05
+HOST = "127.0.0.1"
 PORTS = range(11_000, 22_000)  # they and the nodes' own ports, 10,000 above, are none that clients are given
 BUS = 10_000
 
@@ -29,11 +26,11 @@ class Server(Protocol):
 
 @dataclass(eq=False)
 class Node:
-    """One node: what runs it, its port on loopback, and a client of its own.
+    """One node: what runs it, its port on loopback, and a client for whoever asks it things.
 
     Attributes:
-        killed: by the test; it is not running.
-        frozen: by the test; it is running, and answers nothing.
+        killed: on purpose; it is not running.
+        frozen: on purpose; it is running, and answers nothing.
     """
 
     port: int
@@ -60,13 +57,19 @@ class Node:
         flags = {flag for line in lines for flag in line.split()[2].split(",")}
         return not flags.isdisjoint({"fail", "fail?"})
 
+    @property
+    def url(self) -> str:
+        return f"redis://{HOST}:{self.port}/0"
+
     def command(self, *words: Any) -> Any:
         return self.redis.execute_command(*words)  # type: ignore[no-untyped-call]
 
     def serves_with(self, size: int) -> bool:
         """Tell whether this node serves, and knows who has which slots among so many primaries."""
-        serves = "cluster_state:ok" in text_of(self.command("CLUSTER", "INFO"))
-        return serves and len(self.command("CLUSTER", "SLOTS")) == size
+        return self.serves() and len(self.command("CLUSTER", "SLOTS")) == size
+
+    def serves(self) -> bool:
+        return "cluster_state:ok" in text_of(self.command("CLUSTER", "INFO"))
 
     def routes(self) -> tuple[tuple[int, int, int], ...]:
         """Return which port serves which slots, as this node sees it."""
@@ -102,25 +105,12 @@ class Node:
         self.frozen = self.killed = False
 
 
-def wait_until(condition: Callable[[], bool], otherwise: str) -> None:
-    """Ask again and again, for 20 s.
-
-    Raises:
-        ChirpError: it did not come true; the message is `otherwise`.
-    """
-    deadline = time.monotonic() + AGREE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise ChirpError(f"{otherwise} within {AGREE_SECONDS:g} s")
-        time.sleep(POLL_SECONDS)
-
-
 def free_port() -> int:
     """Return a port that is free, and whose node's port is."""
     for port in random.sample(PORTS, len(PORTS)):
         with socket.socket() as client_port, socket.socket() as bus_port, suppress(OSError):
-            client_port.bind(("127.0.0.1", port))
-            bus_port.bind(("127.0.0.1", port + BUS))
+            client_port.bind((HOST, port))
+            bus_port.bind((HOST, port + BUS))
             return port
     raise ChirpError(f"no free port from {PORTS.start} to {PORTS.stop}")
 
