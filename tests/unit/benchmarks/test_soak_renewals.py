@@ -133,7 +133,7 @@ def test_renewals_in_a_row_are_followed_so_many_times(one: Expected, findings: F
     """From before more of them nothing is certain, until the grace is over or the session has ended."""
     for number in range(FOLLOWED + 1):
         one.renewed(f"renewed-{number}", 3.0, 3.0)
-    assert one.old_cookies(4.0) == [f"renewed-{number}" for number in range(FOLLOWED)]
+    assert one.old_cookies(4.0) == [f"renewed-{number}" for number in range(FOLLOWED)]  # without the first
     one.saw_nothing(by_old_id(one), 5.0)
     assert dict(findings.counts) == {}
     one.ended(5.0)
