@@ -279,8 +279,8 @@ def rotate_session(*, follow: bool = False) -> Session:
     """Give the request's session a new id and keep its data, its handle and its age; the old id is dead.
 
     Args:
-        follow: let requests that are in flight with the old id reach the session for `rotation_grace_seconds`, and
-            renew it once if several of them ask. Right for periodic renewal, wrong at any change of privilege: whoever
+        follow: let requests that are in flight with the old id reach the session for `rotation_grace_seconds` (through
+            four renewals in a row at most), and renew it once if several of them ask. Right for periodic renewal, wrong at any change of privilege: whoever
             knows the old id follows as well. Where the value under `user_key` changes, it has no effect.
 
     Raises:
