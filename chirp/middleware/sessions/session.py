@@ -280,8 +280,9 @@ def rotate_session(*, follow: bool = False) -> Session:
 
     Args:
         follow: let requests that are in flight with the old id reach the session for `rotation_grace_seconds` (through
-            four renewals in a row at most), and renew it once if several of them ask. Right for periodic renewal, wrong at any change of privilege: whoever
-            knows the old id follows as well. Where the value under `user_key` changes, it has no effect.
+            four renewals in a row at most), and renew it once if several of them ask. Right for periodic renewal, wrong
+            at any change of privilege: whoever knows the old id follows as well. Where the value under `user_key`
+            changes, it has no effect.
 
     Raises:
         LookupError: there is no request, or its path is excluded from sessions.
