@@ -147,7 +147,10 @@ class StoreConformance:
             header = await browser.visit(put(a=1)) or ""
             _expect(header.startswith(f"{self.config.cookie_name}="), f"the cookie has another name: {header[:30]}")
             attributes = header.lower().split("; ")[1:]
-            wanted = ["path=/", "httponly", "samesite=lax", f"max-age={self.config.max_age}", "secure"]
+            config = self.config
+            wanted = [f"path={config.path}", f"samesite={config.samesite}", f"max-age={config.max_age}"]
+            wanted += [name for name, set_ in (("httponly", config.httponly), ("secure", config.secure)) if set_]
+            wanted = [each.lower() for each in wanted]
             missing = [each for each in wanted if each not in attributes]
             _expect(not missing, f"the cookie lacks {missing}: it has {attributes}")
 

@@ -186,7 +186,9 @@ def test_config_of_the_suite_is_valid_for_its_stores() -> None:
     """A subclass may replace it."""
 
     class Suite(StoreConformance):
-        config = config_with(cookie_name="mine", max_age=50)
+        config = config_with(
+            cookie_name="mine", max_age=50, path="/App", samesite="strict", secure=False, httponly=False
+        )
 
         def make_store(self, config: SessionConfig, clock: Callable[[], float]) -> Any:
             return MemorySessionStore(config, clock=clock)
