@@ -8,8 +8,17 @@ from hypothesis import strategies as st
 from session_kit import config_with
 
 from chirp.errors import SessionTooLarge
-from chirp.middleware.sessions.codec import Codec, changes_between, decode_data, encode_data, with_changes
-from chirp.middleware.sessions.merging import Folded, Write, Written, fold, rebase, written
+from chirp.middleware.sessions.codec import Codec, decode_data, encode_data
+from chirp.middleware.sessions.merging import (
+    Folded,
+    Write,
+    Written,
+    changes_between,
+    fold,
+    rebase,
+    with_changes,
+    written,
+)
 from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Swap
 
 LIMIT = 300

@@ -15,12 +15,13 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from chirp.errors import SessionNotSerializable, SessionTooLarge
 from chirp.middleware.sessions.config import SessionConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
 
 EMPTY_DATA = b"{}"
 OPENING = ord("{")
@@ -36,7 +37,6 @@ _tombstone = re.compile(rb"dead|(moved|follow) ([0-9a-f]{64})").fullmatch
 _encode = msgspec.json.Encoder().encode
 _decode_any = msgspec.json.Decoder().decode
 _decode_data = msgspec.json.Decoder(dict[str, Any]).decode
-_decode_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Envelope(msgspec.Struct):
@@ -83,33 +83,6 @@ def read_tombstone(value: bytes) -> Tombstone | None:
 def decode_data(data: bytes | msgspec.Raw) -> dict[str, Any]:
     """Return what `data` holds; it must come from `Codec.decode` or `Codec.encode_data`."""
     return _decode_data(data)
-
-
-Change: TypeAlias = "Mapping[str, msgspec.Raw | None]"  # by top-level key: its new value, encoded; None: removed
-
-
-def changes_between(base: bytes, mine: bytes) -> Change:
-    """Return what one request changed. Encoded values are compared, since `True == 1`.
-
-    Args:
-        base: the data it had loaded, encoded.
-        mine: the data it wants to store, encoded.
-    """
-    before, after = _decode_parts(base), _decode_parts(mine)
-    removed = dict.fromkeys(key for key in before if key not in after)
-    return removed | {key: value for key, value in after.items() if before.get(key) != value}
-
-
-def with_changes(stored: bytes, changes: "Iterable[Change]") -> bytes:
-    """Return the encoded data `stored` with changes made one after the other; what they do not name stays as it is."""
-    parts = _decode_parts(stored)
-    for change in changes:
-        for key, value in change.items():
-            if value is None:
-                parts.pop(key, None)
-            else:
-                parts[key] = value
-    return _encode(parts)
 
 
 class Codec:
@@ -201,20 +174,14 @@ class Codec:
             )
         return document
 
-    def remake(self, document: bytes, *, data: bytes, last_seen_at: float | None) -> tuple[Envelope, bytes] | None:
-        """Return `document` with other data, and with `last_seen_at` raised if one is given.
-
-        Returns:
-            The envelope with the new stamp, and the new document; None if `document` is corrupt.
+    def remake(self, envelope: Envelope, *, data: bytes, last_seen_at: float | None) -> tuple[Envelope, bytes]:
+        """Return a document, opened and as bytes, with other data, and with `last_seen_at` raised if one is given.
 
         Raises:
             SessionTooLarge: the new document exceeds `max_bytes`.
         """
-        envelope = self.decode(document)
-        if envelope is None:
-            return None
         if last_seen_at is not None:
-            envelope.last_seen_at = max(envelope.last_seen_at, last_seen_at)
+            envelope = replace(envelope, last_seen_at=max(envelope.last_seen_at, last_seen_at))
         return envelope, self.encode(
             created_at=envelope.created_at,
             last_seen_at=envelope.last_seen_at,

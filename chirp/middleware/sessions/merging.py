@@ -4,18 +4,23 @@ For one top-level key the later write wins, all others are kept. Pure data and f
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
 from chirp.errors import SessionTooLarge
-from chirp.middleware.sessions.codec import EMPTY_DATA, Codec, changes_between, is_document, with_changes
+from chirp.middleware.sessions.codec import EMPTY_DATA, Codec, Envelope, is_document
 from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Reply, Swap
 
 MOST_MERGES = 32  # each lost compare means that another process's write went through, so this many is a stampede
+
+Change: TypeAlias = Mapping[str, msgspec.Raw | None]  # by top-level key: its new value, encoded; None: removed
+
+_encode = msgspec.json.Encoder().encode
+_decode_parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Write(msgspec.Struct, frozen=True, gc=False):
@@ -61,27 +66,56 @@ def can_merge(write: Write, result: Written) -> bool:
     return not result.done and write.base is not None and result.value is not None and is_document(result.value)
 
 
+def changes_between(base: bytes, mine: bytes) -> Change:
+    """Return what one request changed. Encoded values are compared, since `True == 1`.
+
+    Args:
+        base: the data it had loaded, encoded.
+        mine: the data it wants to store, encoded.
+    """
+    before, after = _decode_parts(base), _decode_parts(mine)
+    removed = dict.fromkeys(key for key in before if key not in after)
+    return removed | {key: value for key, value in after.items() if before.get(key) != value}
+
+
+def with_changes(stored: bytes, changes: Iterable[Change]) -> bytes:
+    """Return the encoded data `stored` with changes made one after the other; what they do not name stays as it is."""
+    parts = _decode_parts(stored)
+    for change in changes:
+        for key, value in change.items():
+            if value is None:
+                parts.pop(key, None)
+            else:
+                parts[key] = value
+    return _encode(parts)
+
+
 def rebase(write: Write, current: bytes, codec: Codec, lifetime: Lifetime) -> Write | None:
     """Return the same change on top of the document `current`; None if that one is corrupt, and for a touch.
 
     Raises:
         SessionTooLarge: the merged document exceeds the limit.
     """
-    if write.base is None or codec.decode(current) is None:
+    envelope = None if write.base is None else codec.decode(current)
+    if write.base is None or envelope is None:
         return None
     data = with_changes(codec.data_of(current), [changes_between(write.base, write.mine)])
-    swap = _aim(write.swap.key, current, data, write.slide_to, codec=codec, lifetime=lifetime)
-    return None if swap is None else replace(write, swap=swap, data=data)
+    swap = _aim(write.swap.key, current, envelope, data, write.slide_to, codec=codec, lifetime=lifetime)
+    return replace(write, swap=swap, data=data)
 
 
 def _aim(
-    key: str, expected: bytes, data: bytes, slide_to: float | None, *, codec: Codec, lifetime: Lifetime
-) -> Swap | None:
-    """Return the swap that puts `data` in place of the document `expected`; None if that one is corrupt."""
-    remade = codec.remake(expected, data=data, last_seen_at=slide_to)
-    if remade is None:
-        return None
-    envelope, document = remade
+    key: str,
+    expected: bytes,
+    envelope: Envelope,
+    data: bytes,
+    slide_to: float | None,
+    *,
+    codec: Codec,
+    lifetime: Lifetime,
+) -> Swap:
+    """Return the swap that puts `data` in place of the document `expected`, which `envelope` is, opened."""
+    envelope, document = codec.remake(envelope, data=data, last_seen_at=slide_to)
     if data == EMPTY_DATA:
         return Swap(key, expected, NO_DOCUMENT, KEEP_TTL)
     ttl_ms = KEEP_TTL
@@ -125,16 +159,17 @@ def fold(writes: Sequence[Write], current: bytes | None, codec: Codec, lifetime:
     }
     if len(changing) == 1 and first.swap.expected == expected:
         return Folded(first.swap, changing, losers)
-    if codec.decode(expected) is None:
+    envelope = codec.decode(expected)
+    if envelope is None:
         return Folded(None, [], {index: Written(False, None) for index in range(len(writes))})
     changes = [changes_between(writes[index].base or EMPTY_DATA, writes[index].mine) for index in changing]
     slides = [writes[index].slide_to for index in changing]
     stored = codec.data_of(expected)
 
-    def aim(chosen: Sequence[int]) -> Swap | None:
+    def aim(chosen: Sequence[int]) -> Swap:
         data = with_changes(stored, [changes[each] for each in chosen])
         slide_to = max((at for each in chosen if (at := slides[each]) is not None), default=None)
-        return _aim(first.swap.key, expected, data, slide_to, codec=codec, lifetime=lifetime)
+        return _aim(first.swap.key, expected, envelope, data, slide_to, codec=codec, lifetime=lifetime)
 
     with contextlib.suppress(SessionTooLarge):
         return Folded(aim(range(len(changing))), changing, losers)
