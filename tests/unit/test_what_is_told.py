@@ -19,6 +19,7 @@ TOLD_TO_WHO_CALLS = {
     "SessionError",
     "kind",  # StoreUnavailable or one of its subclasses
 }
+TOLD_TO_WAITERS = {"tell_failure", "_fail"}  # the text is the second of what they are given
 STAND_ALONE = {"demo", "embedded.py", "cli.py"}  # for development on one's own machine
 
 # What log calls are given besides their text.
@@ -45,6 +46,7 @@ TOLD = {
     "size": "a number",
     "slot": "a number",
     "type(cause).__name__": "the name of a class",
+    "type(error).__name__": "the same",
 }
 
 
@@ -80,6 +82,8 @@ def test_every_text_of_an_error_while_serving_is_known() -> None:
         match call.func:
             case ast.Name(id=name) if name in TOLD_TO_WHO_CALLS and call.args:
                 found |= expressions(call.args[0])
+            case ast.Name(id=name) | ast.Attribute(attr=name) if name in TOLD_TO_WAITERS:
+                found |= expressions(call.args[1])
     assert found == set(TOLD)
 
 

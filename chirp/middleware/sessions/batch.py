@@ -20,7 +20,7 @@ from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import accumulate, islice
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from chirp.errors import StoreUnavailable
 
@@ -218,7 +218,7 @@ class Batcher(Generic[Item, Answer]):
                 self._launch()
         expired = sum(1 for deadline in flight.deadlines if deadline <= now)
         for future in flight.futures[:expired]:
-            self._tell(future, f"the store did not answer within {self._timeout} seconds", None)
+            tell_failure(future, f"the store did not answer within {self._timeout} seconds", None)
         if expired < len(flight.deadlines):
             flight.due = flight.deadlines[expired]
         elif flight.task is not None:
@@ -253,20 +253,7 @@ class Batcher(Generic[Item, Answer]):
         kind: type[StoreUnavailable] = StoreUnavailable,
     ) -> None:
         for future in flight.futures:
-            self._tell(future, message, cause, kind)
-
-    @staticmethod
-    def _tell(
-        future: asyncio.Future[Answer],
-        message: str,
-        cause: BaseException | None,
-        kind: type[StoreUnavailable] = StoreUnavailable,
-    ) -> None:
-        """Fail one waiter with an error object of its own: a shared one would collect everybody's tracebacks."""
-        if not future.done():
-            error = kind(message)
-            error.__cause__ = cause
-            future.set_exception(error)
+            tell_failure(future, message, cause, kind)
 
     def _end(self, flight: _Flight[Item, Answer], _: object = None) -> None:
         if flight not in self._flights:
@@ -277,3 +264,16 @@ class Batcher(Generic[Item, Answer]):
         self._fail(flight, "the task that talked to the store was cancelled", None)
         if not self._on_time and any(not future.done() for future in self._futures):
             self._launch()
+
+
+def tell_failure(
+    future: asyncio.Future[Any],
+    message: str,
+    cause: BaseException | None,
+    kind: type[StoreUnavailable] = StoreUnavailable,
+) -> None:
+    """Fail one waiter with an error object of its own: a shared one would collect everybody's tracebacks."""
+    if not future.done():
+        error = kind(message)
+        error.__cause__ = cause
+        future.set_exception(error)

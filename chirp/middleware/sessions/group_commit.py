@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from chirp.errors import StoreUnavailable
+from chirp.middleware.sessions.batch import tell_failure
 from chirp.middleware.sessions.codec import Codec, is_document
 from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.merging import MOST_MERGES, Write, Written, can_merge, fold
@@ -152,8 +153,7 @@ class GroupCommit:
         return future
 
     def _expire(self, future: asyncio.Future[Written]) -> None:
-        if not future.done():
-            future.set_exception(StoreUnavailable(f"the store did not answer within {self._timeout} seconds"))
+        tell_failure(future, f"the store did not answer within {self._timeout} seconds", None)
 
     def _answered(self, group: _Group, result: Written | None) -> None:
         """The compare-and-set of a group is no longer under way; None if it failed."""
@@ -251,11 +251,8 @@ def _fail(
     cause: BaseException | None,
     kind: type[StoreUnavailable] = StoreUnavailable,
 ) -> None:
-    """Give each an error object of its own: a shared one would collect everybody's tracebacks."""
     for writer in writers:
-        error = kind(message)
-        error.__cause__ = cause
-        writer.tell(error)
+        tell_failure(writer.future, message, cause, kind)
 
 
 def _stampede() -> StoreUnavailable:
