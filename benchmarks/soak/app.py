@@ -42,50 +42,46 @@ async def login(request: Request) -> Response:
     return JSONResponse(dict(session))
 
 
-async def read(_: Request) -> Response:
-    session = get_session()
-    return JSONResponse(dict(session), 200 if session else 401)
+def signed_in(act: Callable[[Request], object]) -> Handler:
+    """Return a handler that acts and shows the session, or answers 401 where there is none."""
+
+    async def handler(request: Request) -> Response:
+        session = get_session()
+        if not session:
+            return JSONResponse({}, 401)
+        act(request)
+        return JSONResponse(dict(session))
+
+    return handler
 
 
-async def change(request: Request) -> Response:
-    session = get_session()
-    if not session:
-        return JSONResponse({}, 401)
-    session[request.query_params["key"]] = int(request.query_params["value"])
-    return JSONResponse(dict(session))
+def look(_: Request) -> None:
+    """The session is shown anyway."""
 
 
-async def rotate(_: Request) -> Response:
-    session = get_session()
-    if not session:
-        return JSONResponse({}, 401)
+def change(request: Request) -> None:
+    get_session()[request.query_params["key"]] = int(request.query_params["value"])
+
+
+def rotate(_: Request) -> None:
     rotate_session()
-    return JSONResponse(dict(session))
 
 
-async def renew(_: Request) -> Response:
-    session = get_session()
-    if not session:
-        return JSONResponse({}, 401)
+def renew(_: Request) -> None:
     rotate_session(follow=True)
-    return JSONResponse(dict(session))
 
 
-async def logout(_: Request) -> Response:
-    session = get_session()
-    if not session:
-        return JSONResponse({}, 401)
-    session.clear()
-    return JSONResponse({})
+def log_out(_: Request) -> None:
+    get_session().clear()
 
 
 HANDLERS: tuple[tuple[str, str, Handler], ...] = (
-    ("/read", "GET", read),
+    ("/read", "GET", signed_in(look)),
     ("/login", "POST", login),
-    ("/change", "POST", change),
-    ("/rotate", "POST", rotate),
-    ("/renew", "POST", renew),
-    ("/logout", "POST", logout),
+    ("/change", "POST", signed_in(change)),
+    ("/rotate", "POST", signed_in(rotate)),
+    ("/renew", "POST", signed_in(renew)),
+    ("/logout", "POST", signed_in(log_out)),
 )
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from redis.asyncio import Redis
 
 from benchmarks.cluster import RunningCluster
+from benchmarks.nodes import Node
 from benchmarks.own_server import OwnServer
 from benchmarks.sentinel import Watched
 from benchmarks.soak.cable import Cable
@@ -140,25 +141,16 @@ class Clustered:
 
     def events(self) -> Mapping[str, Event]:
         return {
-            "kill a primary": self._kill,
-            "freeze a primary": self._freeze,
+            "kill a primary": partial(self._lose, Node.kill),
+            "freeze a primary": partial(self._lose, Node.freeze),
             "hand over to a replica": self._planned,
             "move slots": self._move,
         }
 
-    async def _kill(self, hold: float, mended: Mended) -> None:
-        """SIGKILL; it comes back as a replica."""
+    async def _lose(self, lose: Callable[[Node], None], hold: float, mended: Mended) -> None:
+        """Kill it, or freeze it for long enough to be replaced; it comes back as a replica."""
         old = self.cluster.primaries()[0]
-        await asyncio.to_thread(old.kill)
-        await asyncio.to_thread(self.cluster.wait_until_replaced, old)
-        mended()
-        await asyncio.sleep(hold)
-        await asyncio.to_thread(self.cluster.heal)
-
-    async def _freeze(self, hold: float, mended: Mended) -> None:
-        """SIGSTOP for long enough to be replaced."""
-        old = self.cluster.primaries()[0]
-        old.freeze()
+        await asyncio.to_thread(lose, old)
         await asyncio.to_thread(self.cluster.wait_until_replaced, old)
         mended()
         await asyncio.sleep(hold)

@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,11 +68,9 @@ async def single(settings: Settings, advance: Callable[[], None]) -> Log:
         with server:
             log = Log("one node", "one node with appendonly yes and appendfsync always", server.version)
             async with cable_to(port_of(server)) as cable:
-                events = Single(server, cable).events()
-                async with _workers(cable.url) as ports, _browsers(log, settings, ports):
-                    for name in settings.single * settings.rounds:
-                        await _happen(log, name, events[name], settings)
-                        advance()
+                await _go_through(
+                    log, cable.url, Single(server, cable).events(), settings.single, settings=settings, advance=advance
+                )
     return log
 
 
@@ -81,12 +79,8 @@ async def sentinel(settings: Settings, advance: Callable[[], None]) -> Log:
     with watched() as group:
         description = "a primary, a replica and three sentinels, nothing on disk"
         log = Log("failovers", description, group.servers[0].version)
-        events = Failing(group).events()
         where = written(SENTINELS, map(port_of, group.sentinels))
-        async with _workers(where) as ports, _browsers(log, settings, ports):
-            for name in settings.sentinel * settings.rounds:
-                await _happen(log, name, events[name], settings)
-                advance()
+        await _go_through(log, where, Failing(group).events(), settings.sentinel, settings=settings, advance=advance)
     return log
 
 
@@ -95,15 +89,34 @@ async def cluster(settings: Settings, advance: Callable[[], None]) -> Log:
     with running(3, FAILING_OVER) as nodes:
         description = "a cluster of three primaries with a replica each, nothing on disk"
         log = Log("cluster", description, name_and_version(nodes.nodes[0].redis.info("server")))
-        events = Clustered(nodes).events()
-        async with (
-            _workers(written(NODES, (node.port for node in nodes.nodes))) as ports,
-            _browsers(log, settings, ports),
-        ):
-            for name in settings.cluster * settings.rounds:
-                await _happen(log, name, events[name], settings)
-                advance()
+        where = written(NODES, (node.port for node in nodes.nodes))
+        await _go_through(log, where, Clustered(nodes).events(), settings.cluster, settings=settings, advance=advance)
     return log
+
+
+async def _go_through(
+    log: Log,
+    where: str,
+    events: Mapping[str, Event],
+    names: Sequence[str],
+    *,
+    settings: Settings,
+    advance: Callable[[], None],
+) -> None:
+    """Have one event after the other happen while browsers browse.
+
+    Args:
+        log: takes what is seen.
+        where: the servers, as the workers are told.
+        events: by name.
+        names: of those of a round, in order.
+        settings: how much.
+        advance: is called after each event.
+    """
+    async with _workers(where) as ports, _browsers(log, settings, ports):
+        for name in [*names] * settings.rounds:
+            await _happen(log, name, events[name], settings)
+            advance()
 
 
 async def _happen(log: Log, name: str, event: Event, settings: Settings) -> None:
