@@ -2,40 +2,40 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 from outage import ServerPlace
 
 
 @asynccontextmanager
-async def slow(place: ServerPlace) -> AsyncIterator[None]:
+async def meddling(place: ServerPlace, attribute: str, value: object) -> AsyncIterator[None]:
+    """Each proxy has this value, and afterwards the one that it had before."""
+    before = [getattr(proxy, attribute) for proxy in place.proxies]
+    for proxy in place.proxies:
+        setattr(proxy, attribute, value)
+    yield
+    for proxy, was in zip(place.proxies, before, strict=True):
+        setattr(proxy, attribute, was)
+
+
+def slow(place: ServerPlace) -> AbstractAsyncContextManager[None]:
     """Each half of a reply takes its time, in all less than the deadline."""
-    for proxy in place.proxies:
-        proxy.delay = lambda: 0.02
-    yield
-    for proxy in place.proxies:
-        proxy.delay = None
+    return meddling(place, "delay", lambda: 0.02)
 
 
-@asynccontextmanager
-async def too_slow(place: ServerPlace) -> AsyncIterator[None]:
+def too_slow(place: ServerPlace) -> AbstractAsyncContextManager[None]:
     """Replies come after the deadline."""
-    for proxy in place.proxies:
-        proxy.delay = lambda: 1.0
-    yield
-    for proxy in place.proxies:
-        proxy.delay = None
+    return meddling(place, "delay", lambda: 1.0)
 
 
 @asynccontextmanager
 async def replies_held(place: ServerPlace) -> AsyncIterator[None]:
     """Half-open: requests arrive, and of the replies nothing is ever seen, nor an end of the connection."""
-    for proxy in place.proxies:
-        proxy.accept_open = False
-        for wire in proxy.wires:
-            wire.open.clear()
-    yield
-    for proxy in place.proxies:
-        proxy.accept_open = True
+    async with meddling(place, "accept_open", False):
+        for proxy in place.proxies:
+            for wire in proxy.wires:
+                wire.open.clear()
+        yield
 
 
 @asynccontextmanager
@@ -56,13 +56,8 @@ async def was_away(place: ServerPlace) -> AsyncIterator[None]:
     yield
 
 
-@asynccontextmanager
-async def cut_in_mid_reply(place: ServerPlace) -> AsyncIterator[None]:
-    for proxy in place.proxies:
-        proxy.halve_replies = True
-    yield
-    for proxy in place.proxies:
-        proxy.halve_replies = False
+def cut_in_mid_reply(place: ServerPlace) -> AbstractAsyncContextManager[None]:
+    return meddling(place, "halve_replies", True)
 
 
 @asynccontextmanager
@@ -76,12 +71,4 @@ async def reply_lost(place: ServerPlace) -> AsyncIterator[None]:
 def says(error: bytes) -> Callable[[ServerPlace], AbstractAsyncContextManager[None]]:
     """Return what has every command answered with an error, for those that no server can be brought to."""
 
-    @asynccontextmanager
-    async def say(place: ServerPlace) -> AsyncIterator[None]:
-        for proxy in place.proxies:
-            proxy.error = error
-        yield
-        for proxy in place.proxies:
-            proxy.error = None
-
-    return say
+    return partial(meddling, attribute="error", value=error)
