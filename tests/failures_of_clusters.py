@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from outage import ClusterPlace
+from traffic import until
 
 
 @asynccontextmanager
@@ -12,16 +13,12 @@ async def down(place: ClusterPlace) -> AsyncIterator[None]:
     """A slot has no node, so the cluster serves none of them."""
     (node,) = place.cluster.nodes
     node.command("CLUSTER", "DELSLOTS", 0)
-    await _until_state(place, "fail")
+    async with asyncio.timeout(10):
+        await until(lambda: not node.serves())
     yield
     node.command("CLUSTER", "ADDSLOTS", 0)
-    await _until_state(place, "ok")
-
-
-async def _until_state(place: ClusterPlace, state: str) -> None:
     async with asyncio.timeout(10):
-        while f"cluster_state:{state}" not in str(place.cluster.nodes[0].command("CLUSTER", "INFO")):
-            await asyncio.sleep(0.01)
+        await until(node.serves)
 
 
 @asynccontextmanager

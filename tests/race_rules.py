@@ -24,8 +24,8 @@ Pause = Callable[[], Awaitable[None]]
 codec = Codec(CONFIG)
 
 
-def key_of(session_id: str) -> str:
-    return PREFIX + hash_id(session_id)
+def key_of(session_id: str, prefix: str = PREFIX) -> str:
+    return prefix + hash_id(session_id)
 
 
 def document(data: dict[str, Any]) -> bytes:
@@ -142,10 +142,6 @@ def violations(run: Run, values: dict[str, bytes], presented: str = PRESENTED, p
         presented: the id in the cookie of every request.
         prefix: of the keys.
     """
-
-    def key_of(session_id: str) -> str:
-        return prefix + hash_id(session_id)
-
     done: Sequence[Done] = run.results
     failed = [result for result in run.results if isinstance(result, BaseException)]
     if failed:
@@ -164,14 +160,14 @@ def violations(run: Run, values: dict[str, bytes], presented: str = PRESENTED, p
             key = KINDS[each.kind].writes
             if key and each.kept and not any(key in data for data in live.values()):
                 yield f"LOST: {each.kind} was acknowledged (promise 3)"
-    handed_out = {key_of(each.cookie) for each in done if each.cookie}
-    if not live.keys() <= {key_of(presented), key_of(MOVED_TO)} | handed_out:
+    handed_out = {key_of(each.cookie, prefix) for each in done if each.cookie}
+    if not live.keys() <= {key_of(presented, prefix), key_of(MOVED_TO, prefix)} | handed_out:
         yield "STRAY: a document is stored under an id that nobody has"
-    reached = live.get(_where(key_of(presented), values, prefix))
+    reached = live.get(_where(key_of(presented, prefix), values, prefix))
     yield from _planted(done, live, reached)
     if run.order:
         gone = gone or "clear" in ended or "revoke" in ended
-        yield from _cookies(run, done, [key_of(each.cookie or "") in live for each in done], gone=gone)
+        yield from _cookies(run, done, [key_of(each.cookie or "", prefix) in live for each in done], gone=gone)
 
 
 def _planted(done: Sequence[Done], live: dict[str, Any], reached: dict[str, Any] | None) -> Iterator[str]:

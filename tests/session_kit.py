@@ -16,6 +16,7 @@ from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import ASGISessionMiddleware, MemorySessionStore, SessionConfig, SessionMiddleware
 from chirp.middleware.sessions.merging import Write, Written
 from chirp.middleware.sessions.steps import Reply, Step
+from chirp.testing import ManualClock as Clock
 
 SECRET = "for tests alone, and long enough"
 COOKIE = "chirp_session"
@@ -28,16 +29,6 @@ AnyHandler = Callable[[Request], Response | Awaitable[Response]]
 
 def config_with(**settings: Any) -> SessionConfig:
     return SessionConfig(secret_key=SECRET, **settings)
-
-
-class Clock:
-    """Unix seconds that pass when a test says so."""
-
-    def __init__(self, now: float = 1_700_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class WatchedStore(MemorySessionStore):

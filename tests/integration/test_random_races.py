@@ -10,6 +10,7 @@ import random
 import pytest
 from race_rules import CONFIG, KINDS, NOW, OLD, Done, document, expired, request, violations
 from redis.asyncio import Redis
+from stepped import EXPIRE
 from visits import MakeStore
 
 from chirp.middleware.sessions import RedisSessionStore
@@ -18,8 +19,6 @@ from chirp.testing import ManualClock, Run
 
 ROUNDS, AT_ONCE = 2000, 50
 MOST_YIELDS = 6
-# As the server does when its time is over: a document goes, a tombstone stays.
-EXPIRE = "if string.sub(redis.call('GET', KEYS[1]) or '', 1, 1) == '{' then redis.call('DEL', KEYS[1]) end return 0"
 RACES = [
     ("clear", "save"),
     ("logout", "save", "touch"),

@@ -12,24 +12,15 @@ from visits import CONFIG, MakeStore, commit, put, read, visit
 from chirp.middleware.sessions import RedisSessionStore, SessionConfig, regenerate_session, rotate_session
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.session_id import mint
+from chirp.testing import ManualClock as Clock
 
 IDLE = replace(CONFIG, idle_timeout_seconds=100, touch_interval_seconds=10)
 ABSOLUTE = replace(CONFIG, idle_timeout_seconds=100, absolute_timeout_seconds=150, touch_interval_seconds=10)
 
 
-class Clock:
-    """Unix time that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(time.time())  # the server's, since a time to live is counted there
 
 
 async def until_gone(client: Redis, key: str, seconds: float) -> None:

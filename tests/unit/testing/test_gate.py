@@ -2,10 +2,9 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from session_kit import app_under, config_with
+from session_kit import app_under, call_asgi, config_with, http_scope
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -34,16 +33,7 @@ class Visitor:
 
     async def get(self, path: str) -> str:
         headers = [(b"cookie", f"chirp_session={self.cookie}".encode())] if self.cookie else []
-        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
-        sent: list[Any] = []
-
-        async def receive() -> Any:
-            return {"type": "http.disconnect"}
-
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        await self.app({**scope, "scheme": "https", "raw_path": path.encode()}, receive, send)
+        sent = await call_asgi(self.app, http_scope(path=path, raw_path=path.encode(), headers=headers))
         for name, value in sent[0]["headers"]:
             if name == b"set-cookie":
                 kept = value.decode().partition(";")[0].partition("=")[2]
