@@ -59,6 +59,6 @@ async def counted_store(make_store: MakeStore, url: str, prefix: str, **options:
     async with proxied(url) as proxy, monitored(url, prefix) as monitor:
         store = make_store(proxy.url, **options)
         await put(store, await put(store, warm=1), warm=2)
-        await visit(store, await put(store, warm=1), Session.clear)
+        await visit(store, await put(store, warm=1, user_id=1), Session.clear)
         yield CountedStore(store, proxy, monitor)
         await store.aclose()

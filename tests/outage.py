@@ -20,6 +20,7 @@ from benchmarks.cluster import RunningCluster
 BEFORE = "before"  # the failure is there when the request comes
 DURING = "during"  # it comes while the handler runs: the session has been loaded
 MOMENTS = (BEFORE, DURING)
+ANY_HASH = "?" * 64  # what keys of sessions end with
 
 Outcomes = dict[tuple[str, Way], Seen]
 
@@ -82,7 +83,7 @@ class ServerPlace:
     async def values(self, prefix: str) -> dict[str, bytes]:
         for _ in range(2):
             await self.admin.ping()  # what a thawed server finds waiting is carried out before the second one
-        return {key.decode(): await self.admin.get(key) or b"" for key in await self.admin.keys(f"{prefix}*")}
+        return {key.decode(): await self.admin.get(key) or b"" for key in await self.admin.keys(f"{prefix}{ANY_HASH}")}
 
 
 class ClusterPlace:
@@ -99,7 +100,7 @@ class ClusterPlace:
         return {
             key.decode(): node.redis.get(key) or b""
             for node in self.cluster.nodes
-            for key in node.redis.keys(f"{prefix}*")
+            for key in node.redis.keys(f"{prefix}{ANY_HASH}")
         }
 
 

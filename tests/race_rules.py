@@ -114,7 +114,7 @@ async def request(kind: str, store: RedisSessionStore, presented: str, pause: Pa
     """Make one request of that kind; it pauses between load and save."""
     if kind == "revoke":
         await pause()
-        await store.revoke(presented)
+        await store.revoke_id(presented)
         return Done(kind, {}, True, True, None)
     browser = Browser(store, presented)
     loaded = await browser.begin()

@@ -28,7 +28,7 @@ class SteppedLink:
         self._store = store
 
     async def exchange(self, commands: Sequence[Any], read: Any) -> Any:
-        if commands[0][0] != "CLUSTER":  # to ask for the topology is no step of an operation
+        if self._store.counts(commands):
             await self._store.turn()
         return await self._link.exchange(commands, read)
 
@@ -41,9 +41,18 @@ class SteppedStore(RedisSessionStore):
 
     Attributes:
         turn: awaited before each step.
+        indexed: a round trip for a user's index alone is a step as well. Where nobody asks for the sessions of a user,
+            it changes nothing for anybody, and would only multiply the orders.
     """
 
     turn: Turn = staticmethod(at_once)
+    indexed = False
+
+    def counts(self, commands: Sequence[Any]) -> bool:
+        """Tell whether an exchange of commands is a step of an operation; to ask for the topology is none."""
+        if commands[0][0] == "CLUSTER":
+            return False
+        return self.indexed or not all(f"{PREFIX}user:" in str(command) for command in commands)
 
     def _make_nodes(self) -> Any:
         nodes: Any = super()._make_nodes()
@@ -92,7 +101,8 @@ class World:
         commands.execute()
 
     def values(self) -> dict[str, bytes]:
-        keys = self._redis.keys("*")
+        """Return what stands under the keys of sessions."""
+        keys = self._redis.keys(f"{PREFIX}{'?' * 64}")
         commands = self._redis.pipeline(transaction=False)
         for key in keys:
             commands.get(key)

@@ -34,6 +34,7 @@ class Stored:
         self._store = RedisSessionStore(config, redis_url, key_prefix)
         self._client = Redis.from_url(redis_url)
         self._keys = f"{key_prefix}*"
+        self._documents = key_prefix + "?" * 64  # and not the indexes of users
         self._every = every
         self._advance = advance
         self._fresh = True  # what the server has freed it uses again: only the first sessions make it grow
@@ -105,7 +106,7 @@ class Stored:
         if not self._fresh:
             del after["resident"]
         self._fresh = False
-        _, keys = await self._client.scan(match=self._keys, count=DELETED_AT_ONCE)
+        _, keys = await self._client.scan(match=self._documents, count=DELETED_AT_ONCE)
         return {
             "keys": (after.pop("keys") - before.pop("keys")) / count,
             "key_bytes": len(keys[0]),

@@ -242,7 +242,7 @@ async def test_a_session_emptied_by_way_of_the_old_id_is_gone(server_browser: Br
 async def test_a_revoked_id_ends_what_it_was_renewed_to(server_browser: Browser) -> None:
     """An operator who ends a session by an id of its past ends it as it is now (promise 5)."""
     old = await renewed(server_browser, a=1)
-    await server_browser.store.revoke(old.cookie or "")
+    await server_browser.store.revoke_id(old.cookie or "")
     assert await server_browser.read() == {}
 
 
@@ -253,11 +253,11 @@ async def test_a_revoked_session_is_not_revived_by_what_is_in_flight(server_brow
         await browser.visit(put(a=1))
         request = await browser.begin()
         request.run(handler)
-        await browser.store.revoke(browser.cookie or "")
+        await browser.store.revoke_id(browser.cookie or "")
         assert await request.finish() is None
         assert await browser.read() == {}
 
 
 async def test_revoking_a_malformed_id_asks_nobody(server_browser: Browser) -> None:
     """No session has such an id."""
-    await server_browser.store.revoke("no id")
+    await server_browser.store.revoke_id("no id")

@@ -29,6 +29,7 @@ from chirp.middleware.sessions.session_id import mint
 
 PAST_THE_TOUCH = 301  # seconds; with the settings of CONFIG a touch is due after 300
 READ, SCRIPT = "MGET", "EVALSHA"
+ENLIST = "EVAL"  # the script that puts a session into its user's index, where other steps come after it
 
 
 def look() -> object:
@@ -68,7 +69,7 @@ class Row(NamedTuple):
 
     Attributes:
         cookie: what the browser presents: "none", "malformed", "unknown", "live", "due" (live, and its touch is due),
-            or "dead" (logged out).
+            "user" and "due user" (the same of somebody who is signed in), or "dead" (logged out).
         action: what the handler does.
         commands: those that name a key, as the client sends them.
         round_trips: of them all.
@@ -86,23 +87,30 @@ class Row(NamedTuple):
 ROWS = [
     Row("none", look, [], 0),
     Row("none", add, ["SET"], 1),
-    Row("none", log_in, ["SET"], 1),
+    Row("none", log_in, [ENLIST, "SET"], 1),
     Row("malformed", look, [], 0),
     Row("malformed", add, ["SET"], 1),
     Row("unknown", look, [READ], 1),
     Row("unknown", add, [READ, "SET", "GET"], 2),
-    Row("unknown", log_in, [READ, "SET", SCRIPT], 2),
+    Row("unknown", log_in, [READ, ENLIST, "SET", SCRIPT], 2),
     Row("live", look, [READ], 1),
     Row("live", store_the_same, [READ], 1),
     Row("live", change, [READ, SCRIPT], 2),
     Row("live", empty, [READ, SCRIPT], 2),
     Row("live", leave, [READ, SCRIPT], 2),
     Row("live", regenerate_session, [READ, SCRIPT], 2),
-    Row("live", log_in, [READ, "SET", SCRIPT], 2),
+    Row("live", log_in, [READ, ENLIST, "SET", SCRIPT], 2),
     Row("live", rotate_session, [READ, "SET", SCRIPT], 2),
-    Row("live", become, [READ, "SET", SCRIPT], 2),
+    Row("live", become, [READ, ENLIST, "SET", SCRIPT], 2),
     Row("due", look, [READ, SCRIPT], 2),
     Row("due", change, [READ, SCRIPT], 2),
+    Row("user", look, [READ], 1),
+    Row("user", change, [READ, SCRIPT], 2),
+    Row("user", leave, [READ, SCRIPT, "ZREM"], 2),
+    Row("user", rotate_session, [READ, ENLIST, "SET", SCRIPT, "ZREM"], 3),
+    Row("user", log_in, [READ, ENLIST, "SET", SCRIPT, "ZREM"], 2),
+    Row("due user", look, [READ, SCRIPT, SCRIPT], 3),
+    Row("due user", change, [READ, SCRIPT, SCRIPT], 3),
     Row("dead", look, [READ], 1),
     Row("dead", add, [READ], 1),
 ]
@@ -123,10 +131,10 @@ async def presented(kind: str, store: RedisSessionStore, clock: Clock) -> str | 
     """Return a cookie of that kind."""
     if kind in ("none", "malformed", "unknown"):
         return {"none": None, "malformed": "x" * 44, "unknown": mint()}[kind]
-    cookie = await put(store, count=0)
+    cookie = await put(store, count=0, **({"user_id": 5} if "user" in kind else {}))
     if kind == "dead":
         await visit(store, cookie, Session.clear)
-    if kind == "due":
+    if kind.startswith("due"):
         clock.now += PAST_THE_TOUCH
     return cookie
 

@@ -227,7 +227,7 @@ async def test_scripts_that_the_server_has_forgotten_are_sent_again(
             fresh = await put(direct, cookie, user_id=7)
             assert await read(direct, fresh) == {"a": 1, "user_id": 7}
             assert (await client.get(direct.key_for(cookie)) or b"").startswith(b"moved ")
-    assert len(await client.keys(f"{direct.key_prefix}*")) <= 3
+    assert len(await client.keys(direct.key_prefix + "?" * 64)) <= 3
 
 
 async def test_replies_that_come_late_or_in_pieces_reach_the_right_request(

@@ -164,10 +164,13 @@ async def test_a_denied_command_does_not_spoil_the_connection(limited: Limited, 
 
 async def test_a_few_commands_on_its_own_keys_are_enough(limited: Limited, key_prefix: str) -> None:
     """A user with nothing but the commands that the store sends can do all of it."""
-    commands = ("mget", "get", "set", "del", "eval", "evalsha", "multi", "exec", "client|setinfo", "select")
-    store = await limited("resetkeys", f"~{key_prefix}*", *(f"+{name}" for name in commands))
+    documents = ("mget", "get", "set", "del", "eval", "evalsha", "multi", "exec", "client|setinfo", "select")
+    indexes = ("zadd", "zrem", "zrange", "zremrangebyscore", "pttl", "pexpire")
+    store = await limited("resetkeys", f"~{key_prefix}*", *(f"+{name}" for name in (*documents, *indexes)))
     for handler in CHANGES.values():
         await visit(store, await put(store, a=1), handler)
+    await put(store, user_id=8)
+    assert await store.revoke_user(8) == 1
 
 
 async def test_a_replica_can_be_read_and_refuses_writes(

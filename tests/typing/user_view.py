@@ -78,7 +78,7 @@ class OwnStoreTests(StoreConformance):
 
 
 async def revoke(store: RedisSessionStore, session_id: str) -> None:
-    await store.revoke(session_id)
+    await store.revoke_id(session_id)
 
 
 async def a_race() -> dict[str, Any]:

@@ -16,7 +16,7 @@ SESSIONS = "chirp.middleware.sessions"
 # From the bottom up. A module imports its own layer and those before it, never one after it.
 LAYERS = (
     ("errors",),
-    ("config", "session_id", "codec", "expiry", "cookie", "decision"),
+    ("config", "session_id", "codec", "expiry", "cookie", "decision", "user_index"),
     ("session", "store", "steps", "merging"),
     (
         "redis_wire",
@@ -30,11 +30,11 @@ LAYERS = (
         "redis_node",
     ),
     ("redis_topology", "redis_cluster"),
-    ("documents", "changes", "outcomes", "server_side", "cookie_store", "memory_store", "redis_store"),
+    ("documents", "changes", "outcomes", "server_side", "directory", "cookie_store", "memory_store", "redis_store"),
     ("adapter", "fronts", "middleware", "asgi"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-PURE = ("config", "session_id", "codec", "expiry", "cookie", "decision")
+PURE = ("config", "session_id", "codec", "expiry", "cookie", "decision", "user_index")
 CLOCKS_AND_IO = {"asyncio", "anyio", "redis", "time", "datetime", "socket", "threading"}
 FILES = {path.stem: path for path in (PACKAGE / "middleware" / "sessions").glob("*.py") if path.stem != "__init__"}
 

@@ -210,7 +210,7 @@ async def test_saving_an_unchanged_session_again_writes_nothing(store: WatchedSt
 async def test_what_a_dead_id_stores_is_not_even_tried(store: WatchedStore) -> None:
     """The tombstone was seen on load, so nothing is sent at the end of the request."""
     cookie = await stored_session(store, {"a": 1})
-    await store.revoke(cookie)
+    await store.revoke_id(cookie)
     store.used.clear()
     session = await loaded(store, cookie)
     session["b"] = 2

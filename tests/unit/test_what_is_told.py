@@ -35,6 +35,7 @@ LOGGED = {
 TOLD = {
     "LARGEST_COOKIE": "a constant",
     "MOST_MERGES": "a constant",
+    "MOST_READINGS": "a constant",
     "len(document)": "a number",
     "path": "keys of the session, which may be a client's, and positions: JSON in ASCII, every control escaped",
     "readable(cause)": "what Redis or the system says: one line, cut before arguments and after 500 characters",
@@ -42,6 +43,7 @@ TOLD = {
     "reason": "of this package's words, a number and the name of a class",
     "self._max_bytes": "a number",
     "self._timeout": "a number",
+    "self._timeout_seconds": "a number",
     "session.handle": "as above",
     "size": "a number",
     "slot": "a number",

@@ -5,6 +5,7 @@ A concrete store gives the primitives: `_read` one key, `_write` one mergeable c
 A tombstone that may be followed is no end here: whoever finds one goes on at its successor.
 """
 
+import contextlib
 from abc import abstractmethod
 from collections.abc import Awaitable, Sequence
 
@@ -19,7 +20,7 @@ from chirp.middleware.sessions.decision import Ask
 from chirp.middleware.sessions.documents import ServerDocuments
 from chirp.middleware.sessions.merging import MOST_MERGES, Write, Written, rebase
 from chirp.middleware.sessions.session import Session
-from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Create, Delete, Reply, Step, Swap
+from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Create, Delete, Delist, Enlist, Reply, Step, Swap
 
 MOST_FOLLOWED = 4  # rotations in a row within one grace; tombstones that somebody planted may lead in a circle
 
@@ -55,6 +56,7 @@ class ServerChanges(ServerDocuments):
         document = self._codec.encode_touched(session.created_at, now, session.handle, data)
         ttl_ms = self._lifetime.ttl_ms(session.created_at, now, now)
         swap = Swap(self._key_of(session), session._stored, document, ttl_ms)
+        await self._enlist(session, swap.key, now)
         result = await self._write(Write(swap, data, None, data, now))
         if not result.done:
             return None  # whoever won has touched it, changed it or ended it
@@ -64,14 +66,17 @@ class ServerChanges(ServerDocuments):
 
     async def _store_change(self, session: Session, data: bytes, now: float, *, due: bool) -> SetCookie | None:
         asked = write = self._change(session, data, now if due else None)
-        result = await self._write(write)
-        while not result.done:
+        while True:
+            if due:
+                await self._enlist(session, write.swap.key, now)
+            result = await self._write(write)
+            if result.done:
+                break
             further = await self._aim_at_successor(write, result.value)
             if further is None:
                 self._detach(session, data)
                 return None
             write = further
-            result = await self._write(write)
             session._key = write.swap.key
         if result.value == NO_DOCUMENT:
             followed = self._is_followed(session)
@@ -82,6 +87,12 @@ class ServerChanges(ServerDocuments):
             return None
         session.last_seen_at = now
         return self._write_cookie(session, CookieChange.SLIDE)
+
+    async def _enlist(self, session: Session, key: str, now: float) -> None:
+        """Let the user's index know of the session until the time to which its document is about to live."""
+        steps = self._enlisting(session, key, now, created_at=session.created_at)
+        if steps:
+            await self._run(steps)
 
     def _emptied(self, session: Session) -> bytes:
         """Return the document of a session that its request emptied while others filled it; it is nowhere stored."""
@@ -128,14 +139,20 @@ class ServerChanges(ServerDocuments):
             return await self._store_change(session, data, now, due=False)
         new_id = session_id.mint()
         change = self._change(session, data, now)
+        enlist = self._enlisting(session, self.key_for(new_id), now, created_at=session.created_at)
+        withdraw: list[Step] = [Delete(self.key_for(new_id)), *(Delist(each.key, each.member) for each in enlist)]
         try:
-            moved, left = await self._carry_over(change, new_id, follow=follow)
+            moved, left = await self._carry_over(change, new_id, enlist, follow=follow)
         except SessionTooLarge:
-            await self._run([Delete(self.key_for(new_id))])
+            await self._run(withdraw)
             raise
         if moved:
+            # What cannot be taken out of an index stands there until its time is over, and is no reason to fail.
+            with contextlib.suppress(StoreUnavailable):
+                if leave := self._delisting(session):
+                    await self._run(leave)
             return self._settle_new(session, new_id, change.swap.document, data, now, created_at=session.created_at)
-        await self._run([Delete(self.key_for(new_id))])
+        await self._run(withdraw)
         if left is None:
             self._detach(session, data)
             return None
@@ -146,7 +163,9 @@ class ServerChanges(ServerDocuments):
             "tried to give it a new id; nothing was written"
         )
 
-    async def _carry_over(self, write: Write, new_id: str, *, follow: bool) -> tuple[bool, Write | None]:
+    async def _carry_over(
+        self, write: Write, new_id: str, enlist: Sequence[Enlist], *, follow: bool
+    ) -> tuple[bool, Write | None]:
         """Create under the new id, which nobody knows yet; then move the old key there, merging on conflict.
 
         Returns:
@@ -163,7 +182,7 @@ class ServerChanges(ServerDocuments):
             place = Create(new_key, document, ttl_ms) if placed is None else Swap(new_key, placed, document, ttl_ms)
             leave = replace(write.swap, document=tombstone, ttl_ms=self._grace_ms)
             try:
-                created, left = await self._run([place, leave])
+                *_, created, left = await self._run([*enlist, place, leave])
             except StoreUnavailable as error:
                 if await self._has_left(leave, error):
                     return True, None

@@ -80,6 +80,15 @@ def read_tombstone(value: bytes) -> Tombstone | None:
     return Tombstone() if successor is None else Tombstone(successor.decode("ascii"), kind == b"follow")
 
 
+def encode_user(user_id: object) -> bytes | None:
+    """Return what a user is found by: the value under the user key, encoded, so that 1 and "1" differ; None for None.
+
+    Raises:
+        SessionNotSerializable: no session can have this user.
+    """
+    return None if user_id is None else encode_data({"user": user_id})
+
+
 def decode_data(data: bytes | msgspec.Raw) -> dict[str, Any]:
     """Return what `data` holds; it must come from `Codec.decode` or `Codec.encode_data`."""
     return _decode_data(data)
@@ -132,6 +141,16 @@ class Codec:
             return True
         # As this codec spells them: another program may write "\u0061" for "a", which is no other user.
         return _encode(_decode_any(one)) != _encode(_decode_any(other))
+
+    def owner_of(self, document: bytes) -> tuple[str, bytes | None]:
+        """Return the handle and the user of a document, the user as `encode_user` gives it; None where it has none.
+
+        Args:
+            document: `decode` must have opened it.
+        """
+        envelope = self._decode_raw(document)
+        user = self._decode_user(envelope.data).user
+        return envelope.handle, encode_user(_decode_any(user)) if user else None
 
     def replace_data(self, document: bytes, old: bytes, new: bytes) -> bytes:
         """Return the document with other data, and all else as it stands.

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from chirp.middleware.sessions import session_id
-from chirp.middleware.sessions.codec import EMPTY_DATA
+from chirp.middleware.sessions.codec import EMPTY_DATA, encode_user
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import CookieChange, SetCookie
 from chirp.middleware.sessions.decision import Ask, Found
 from chirp.middleware.sessions.session import Session
-from chirp.middleware.sessions.steps import Create
+from chirp.middleware.sessions.steps import Create, Delist, Enlist
 from chirp.middleware.sessions.store import BuiltInStore
+from chirp.middleware.sessions.user_index import CLOCK_SKEW_SECONDS, Member, index_key, write_member
 
 
 class ServerDocuments(BuiltInStore):
@@ -44,6 +45,29 @@ class ServerDocuments(BuiltInStore):
         new_id = session_id.mint()
         document, ttl_ms = self._make_document(session, data, now, created_at=now)
         return new_id, Create(self.key_for(new_id), document, ttl_ms)
+
+    def _enlisting(self, session: Session, key: str, now: float, *, created_at: float) -> list[Enlist]:
+        """Return the step that puts a session into its user's index; none where it has no user.
+
+        To be taken before the document is stored, or lives longer, so that no live session is missing there.
+        """
+        user = encode_user(session.user_id)
+        if user is None:
+            return []
+        until = self._lifetime.ends_at(created_at, now)
+        ttl_ms = self._lifetime.ttl_ms(created_at, now, now) + CLOCK_SKEW_SECONDS * 1000
+        member = write_member(Member(session.handle, key.removeprefix(self.key_prefix)))
+        return [Enlist(index_key(self.key_prefix, user), member, until, now - CLOCK_SKEW_SECONDS, ttl_ms)]
+
+    def _delisting(self, session: Session) -> list[Delist]:
+        """Return the step that takes the session, as it was loaded, out of its user's index; none without a user."""
+        if not session._stored:
+            return []  # known by its id alone
+        handle, user = self._codec.owner_of(session._stored)
+        if user is None or not session_id.is_handle(handle):
+            return []
+        member = write_member(Member(handle, self._key_of(session).removeprefix(self.key_prefix)))
+        return [Delist(index_key(self.key_prefix, user), member)]
 
     def _settle_new(
         self, session: Session, new_id: str, document: bytes, data: bytes, now: float, *, created_at: float

@@ -1,20 +1,23 @@
 """Sessions in this process's memory, by the same table as on a server: for tests, and for apps of one process."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import assert_never
 
 from chirp.middleware.sessions import codec as encoding
 from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.directory import DirectoryStore
 from chirp.middleware.sessions.merging import Write, Written, can_merge, rebase, written
-from chirp.middleware.sessions.server_side import ServerSideStore
 from chirp.middleware.sessions.steps import (
     KEEP_TTL,
     NO_DOCUMENT,
     Create,
     Delete,
+    Delist,
     End,
+    Enlist,
     Look,
+    Members,
     Reply,
     Step,
     Swap,
@@ -23,7 +26,7 @@ from chirp.middleware.sessions.steps import (
 SWEEP_EVERY = 1000  # values set; at most this many, or as many again as live, can pile up expired
 
 
-class MemorySessionStore(ServerSideStore):
+class MemorySessionStore(DirectoryStore):
     """Keeps sessions in a dict of this process; they are gone when it ends and no other process sees them.
 
     Steps have no await in them, so they are atomic among the tasks of an event loop. Use it from one loop only.
@@ -36,6 +39,7 @@ class MemorySessionStore(ServerSideStore):
     def __init__(self, config: SessionConfig, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(config, "", clock=clock)
         self._values: dict[str, tuple[bytes, float]] = {}
+        self._indexes: dict[str, dict[bytes, float]] = {}
         self._until_sweep = SWEEP_EVERY
 
     def __repr__(self) -> str:
@@ -54,6 +58,9 @@ class MemorySessionStore(ServerSideStore):
     async def _run(self, steps: Sequence[Step]) -> list[Reply]:
         return [self._take(step) for step in steps]
 
+    async def _scan(self) -> AsyncIterator[tuple[Sequence[str], float]]:
+        yield list(self._values), 1.0
+
     def _take(self, step: Step) -> Reply:
         match step:
             case Create(key, document, ttl_ms):
@@ -70,6 +77,13 @@ class MemorySessionStore(ServerSideStore):
             case Delete(key):
                 self._values.pop(key, None)
                 return True
+            case Enlist():
+                return self._keep_member(step)
+            case Delist(key, member):
+                self._indexes.get(key, {}).pop(member.encode("ascii"), None)
+                return True
+            case Members(key):
+                return list(self._indexes.get(key, ()))
             case never:
                 assert_never(never)
 
@@ -82,6 +96,13 @@ class MemorySessionStore(ServerSideStore):
         else:
             self._values.pop(key, None)
         return value is not None and encoding.is_document(value)
+
+    def _keep_member(self, step: Enlist) -> Reply:
+        index = {member: until for member, until in self._indexes.get(step.key, {}).items() if until >= step.over}
+        member = step.member.encode("ascii")
+        index[member] = max(step.until, index.get(member, step.until))
+        self._indexes[step.key] = index
+        return True
 
     def _exchange(self, swap: Swap) -> Reply:
         current = self._get(swap.key)
@@ -113,4 +134,5 @@ class MemorySessionStore(ServerSideStore):
         if self._until_sweep <= 0:
             now = self.clock()
             self._values = {key: entry for key, entry in self._values.items() if now < entry[1]}
+            self._indexes = {key: index for key, index in self._indexes.items() if any(map(now.__lt__, index.values()))}
             self._until_sweep = max(SWEEP_EVERY, len(self._values))

@@ -58,7 +58,7 @@ def written(swap: Swap, reply: Reply) -> Written:
     """Read the reply to a write's swap."""
     if reply is True:
         return Written(True, swap.document)
-    return Written(False, None if reply is False else reply)
+    return Written(False, reply if isinstance(reply, bytes) else None)
 
 
 def can_merge(write: Write, result: Written) -> bool:

@@ -15,7 +15,7 @@ from chirp.middleware.sessions.codec import EMPTY_DATA
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.decision import Found, Outcome
 from chirp.middleware.sessions.session import Session
-from chirp.middleware.sessions.steps import Delete, End, Look, Reply, Step
+from chirp.middleware.sessions.steps import Create, Delete, Delist, End, Look, Reply, Step
 
 log = logging.getLogger("chirp.sessions")
 
@@ -54,64 +54,83 @@ class ServerSideOutcomes(ServerChanges):
 
     async def _create(self, session: Session, data: bytes, now: float) -> SetCookie | None:
         new_id, step = self._make_new(session, data, now)
+        enlist = self._enlisting(session, step.key, now, created_at=now)
         presented = self._presented_key(session)
         if presented is None:
-            self._expect_created((await self._run([step]))[0])
+            *_, created = await self._run([*enlist, step])
         else:
             # Looking after creating closes a race: a login running beside this request tombstones the presented
             # id, and a cookie for this session would overwrite the login's in the browser.
-            created, there = await self._run([step, Look(presented)])
-            self._expect_created(created)
-            if isinstance(there, bytes) and encoding.read_tombstone(there) is not None:
-                await self._run([Delete(step.key)])
+            *_, created, there = await self._run([*enlist, step, Look(presented)])
+            if is_tombstone(there):
+                await self._run([Delete(step.key), *(Delist(each.key, each.member) for each in enlist)])
                 self._detach(session, data)
                 return None
+        if not await self._is_created(step, created):
+            self._detach(session, data)
+            return None
         return self._settle_new(session, new_id, step.document, data, now, created_at=now)
 
     async def _end(self, session: Session) -> SetCookie | None:
         followed = self._is_followed(session)
-        died = await self._end_at(self._key_of(session))
+        died, *_ = await self._run([End(self._key_of(session), self._grace_ms), *self._delisting(session)])
+        await self._end_successors(died)
         self._forget(session)
         # A deletion sent after another request gave the browser a new id would wipe that one.
         return self._cookies.delete(https=session._https) if died is True and not followed else None
 
-    async def _end_at(self, key: str) -> Reply:
-        """End the session at a key, or what it was rotated to; return the reply for the key itself."""
-        (reply,) = await self._run([End(key, self._grace_ms)])
-        await self._end_successors(reply)
-        return reply
+    async def _end_at(self, key: str, *afterwards: Step) -> bool:
+        """End the session at a key, or what it was rotated to; tell whether one of them was live."""
+        reply, *_ = await self._run([End(key, self._grace_ms), *afterwards])
+        return await self._end_successors(reply) or reply is True
 
     async def _regenerate(self, session: Session, data: bytes, now: float) -> SetCookie | None:
-        steps: list[Step] = []
         new_id, step = self._make_new(session, data, now)
+        create: list[Step] = []
         if data != EMPTY_DATA:
-            steps.append(step)
+            create = [*self._enlisting(session, step.key, now, created_at=now), step]
         presented = self._presented_key(session)
-        if presented is not None:
-            steps.append(End(presented, self._grace_ms))
+        end: list[Step] = [End(presented, self._grace_ms)] if presented is not None else []
         if self._is_followed(session):
-            steps.append(End(self._key_of(session), self._grace_ms))  # the grace in which the other leads here may end
-        replies = await self._run(steps) if steps else []
-        if data != EMPTY_DATA:
-            self._expect_created(replies[0])
-        if presented is not None and session._found is Found.LIVE:
-            await self._end_successors(replies[-1])
+            end.append(End(self._key_of(session), self._grace_ms))  # the grace in which the other leads here may end
+        leave = self._delisting(session) if session._found is Found.LIVE else []
+        replies = await self._run([*create, *end, *leave]) if create or end else []
+        if end and session._found is Found.LIVE:
+            await self._end_successors(replies[len(create) + len(end) - 1])
+        if create and not await self._is_created(step, replies[len(create) - 1]):
+            self._detach(session, data)
+            return None
         cookie = self._settle_new(session, new_id, step.document, data, now, created_at=now)
         if data == EMPTY_DATA:
             session._found = Found.UNKNOWN
         return cookie
 
-    async def _end_successors(self, reply: Reply) -> None:
-        """End what an ended session was rotated to meanwhile."""
+    async def _end_successors(self, reply: Reply) -> bool:
+        """End what an ended session was rotated to meanwhile; tell whether one of them was live."""
         seen: set[str] = set()
+        died = False
         while True:
             tombstone = encoding.read_tombstone(reply) if isinstance(reply, bytes) else None
             if tombstone is None or tombstone.successor is None or tombstone.successor in seen:
-                return
+                return died
             seen.add(tombstone.successor)  # tombstones that somebody planted may lead in a circle
             (reply,) = await self._run([End(self.key_prefix + tombstone.successor, self._grace_ms)])
+            died = died or reply is True
 
-    @staticmethod
-    def _expect_created(reply: Reply) -> None:
-        if reply is not True:
-            raise StoreUnavailable("the store already had a document under a new random id; nothing was written")
+    async def _is_created(self, step: Create, reply: Reply) -> bool:
+        """Tell whether a new session was stored; False if it was revoked first, by way of its user's index.
+
+        Raises:
+            StoreUnavailable: something else stands under its key, which nobody can have known.
+        """
+        if reply is True:
+            return True
+        (there,) = await self._run([Look(step.key)])
+        if is_tombstone(there):
+            return False
+        raise StoreUnavailable("the store already had a document under a new random id; nothing was written")
+
+
+def is_tombstone(reply: Reply) -> bool:
+    """Tell whether what was found under a key says that a session has ended."""
+    return isinstance(reply, bytes) and encoding.read_tombstone(reply) is not None

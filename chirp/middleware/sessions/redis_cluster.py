@@ -27,8 +27,9 @@ from chirp.middleware.sessions.redis_node import ClusterNode, NothingSent, Redis
 from chirp.middleware.sessions.redis_sentinel import SentinelConnectionPool, find_primary_within
 from chirp.middleware.sessions.redis_steps import Operation
 from chirp.middleware.sessions.redis_topology import Address, Primary, Routes, Topology
-from chirp.middleware.sessions.steps import Look, Reply, Step
+from chirp.middleware.sessions.steps import Delist, Enlist, Look, Members, Reply, Step
 
+SAFE_TO_REPEAT = (Look, Enlist, Delist, Members)  # what was sent may have happened, and may happen again
 MOST_REDIRECTS = 5  # in a stable cluster one is enough; more than a few mean that its nodes disagree
 
 Answer = TypeVar("Answer")
@@ -94,6 +95,17 @@ class Cluster:
         async with self._until(deadline):
             return [reply for step in steps for reply in await self._take(step, deadline)]
 
+    async def scan(self, pattern: str) -> AsyncIterator[tuple[list[str], float]]:
+        """Yield the keys that match, node after node; as `RedisNode.scan`.
+
+        Slots that are moved meanwhile may be looked through twice, or not at all.
+        """
+        await self._topology.refresh(self._topology.routes)
+        primaries = self._topology.primaries()
+        for position, primary in enumerate(primaries):
+            async for keys, progress in primary.node.scan(pattern):
+                yield keys, (position + progress) / len(primaries)
+
     async def aclose(self) -> None:
         """Close every connection, and the client if the store had it made."""
         await self._topology.aclose()
@@ -101,7 +113,9 @@ class Cluster:
             await self._client.aclose()
 
     async def _take(self, step: Step, deadline: float) -> list[Reply]:
-        return await self._ask(step.key, lambda node: node.run((step,)), deadline, repeatable=isinstance(step, Look))
+        return await self._ask(
+            step.key, lambda node: node.run((step,)), deadline, repeatable=isinstance(step, SAFE_TO_REPEAT)
+        )
 
     async def _ask(self, key: str, send: Send[Answer], deadline: float, *, repeatable: bool = False) -> Answer:
         slot = key_slot(key.encode())

@@ -4,7 +4,8 @@ Three lanes, since a round trip is of one kind: reads (one `MGET`), swaps (one s
 `SET`, `GET`, `DEL` and scripts). Each lane is a batcher; they share the connections of one link.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from chirp.errors import StoreUnavailable
@@ -21,6 +22,7 @@ from chirp.middleware.sessions.redis_wire import Command, Read
 from chirp.middleware.sessions.steps import Create, Reply, Swap
 
 LONGEST_REASON = 500  # characters of an error's text
+SCANNED_AT_ONCE = 1000  # keys that a node looks at for one reply: a millisecond or less of its time
 KEY_BYTES = 100  # what a key takes on the wire, roughly
 
 T = TypeVar("T")
@@ -51,6 +53,7 @@ class RedisNode:
 
     def __init__(self, link: Link, codec: Codec, lifetime: Lifetime, timeout_seconds: float) -> None:
         self._link = link
+        self._timeout_seconds = timeout_seconds
         self.reads: Batcher[str, bytes | None] = Batcher(self._send_reads, weigh=None, timeout_seconds=timeout_seconds)
         self.swaps: Batcher[Swap, Written] = Batcher(
             self._send_swaps, weigh=_weigh_swap, timeout_seconds=timeout_seconds
@@ -64,6 +67,30 @@ class RedisNode:
 
     async def aclose(self) -> None:
         await self._link.aclose()
+
+    async def scan(self, pattern: str) -> AsyncIterator[tuple[list[str], float]]:
+        """Yield the keys that match, a few at a time, and how much of the node has been looked through, from 0 to 1.
+
+        Raises:
+            StoreUnavailable: no reply within the timeout.
+        """
+        total, looked_at, cursor = await self._ask_alone("DBSIZE"), 0, b"0"
+        while looked_at == 0 or cursor != b"0":
+            cursor, keys = await self._ask_alone("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED_AT_ONCE)
+            looked_at += SCANNED_AT_ONCE
+            done = cursor == b"0" or total == 0
+            yield [key.decode("utf-8", "replace") for key in keys], 1.0 if done else min(looked_at / total, 0.99)
+
+    async def _ask_alone(self, *command: str | bytes | int) -> Any:
+        """Return the reply to a command that is no request's, so there is nothing to share a round trip with."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                (reply,) = await self._exchange([command], list, when_lost="repeat")
+        except TimeoutError:
+            raise StoreUnavailable(f"the store did not answer within {self._timeout_seconds} seconds") from None
+        if isinstance(reply, ResponseError):
+            raise unavailable(reply)
+        return reply
 
     async def _send_reads(self, keys: Sequence[str], tell: Tell[bytes | None]) -> None:
         def read(replies: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""The two Lua scripts. Each treats every key by itself, uses only GET, MGET, SET and DEL, and writes once and last.
+"""The Lua scripts. Those for documents treat every key by itself, use only GET, MGET, SET and DEL, and write last.
 
 So a command that an ACL denies, or memory that is full, never leaves a step half done. Errors are returned for the
 key they belong to (`pcall`), so that one bad key spoils no other in the same call.
@@ -84,4 +84,29 @@ if type(done) == 'table' and done.err then
   return done
 end
 return died
+""")
+
+# KEYS: a user's index. ARGV: the member, until when it stands there, the time before which members are over (both as
+# scores), and the milliseconds that the index lives at least. Reply: 1, or an error.
+# The member comes first: if a later command is denied, the index has one too many, never one too few.
+ENLIST = Script("""
+local call, index = redis.pcall, KEYS[1]
+local done = call('ZADD', index, 'GT', ARGV[2], ARGV[1])
+if type(done) == 'table' and done.err and string.find(done.err, 'WRONGTYPE', 1, true) then
+  call('DEL', index)
+  done = call('ZADD', index, 'GT', ARGV[2], ARGV[1])
+end
+if type(done) ~= 'table' then
+  done = call('ZREMRANGEBYSCORE', index, '-inf', '(' .. ARGV[3])
+end
+if type(done) ~= 'table' then
+  done = call('PTTL', index)
+end
+if type(done) == 'number' and done < tonumber(ARGV[4]) then
+  done = call('PEXPIRE', index, ARGV[4])
+end
+if type(done) == 'table' and done.err then
+  return done
+end
+return 1
 """)

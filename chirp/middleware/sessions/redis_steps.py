@@ -9,16 +9,16 @@ from typing import Any, TypeAlias, assert_never
 
 from chirp.middleware.sessions.codec import Tombstone, write_tombstone
 from chirp.middleware.sessions.redis_client import ResponseError
-from chirp.middleware.sessions.redis_scripts import END, SWAP, Script
+from chirp.middleware.sessions.redis_scripts import END, ENLIST, SWAP, Script
 from chirp.middleware.sessions.redis_wire import Command
-from chirp.middleware.sessions.steps import Create, Delete, End, Look, Reply, Step, Swap
+from chirp.middleware.sessions.steps import Create, Delete, Delist, End, Enlist, Look, Members, Reply, Step, Swap
 
 Operation: TypeAlias = Sequence[Step]
 
 BLANK = write_tombstone(Tombstone())
 
 
-def call(script: Script, keys: Sequence[str], arguments: Sequence[bytes | int], *, cached: bool) -> Command:
+def call(script: Script, keys: Sequence[str], arguments: Sequence[bytes | str | int], *, cached: bool) -> Command:
     """Return the command that runs a script, by its hash or (which also caches it) by its source."""
     name = ("EVALSHA", script.sha) if cached else ("EVAL", script.source)
     return (*name, len(keys), *keys, *arguments)
@@ -43,11 +43,12 @@ def commands_for(operation: Operation, *, again: bool) -> list[Command]:
         operation: the steps.
         again: it is repeated: recognise what the first attempt may have created, and send scripts by source.
     """
-    commands = [command for step in operation for command in _commands_of(step, again=again)]
-    return [("MULTI",), *commands, ("EXEC",)] if len(operation) > 1 else commands
+    alone = len(operation) == 1
+    commands = [command for step in operation for command in _commands_of(step, again=again, alone=alone)]
+    return commands if alone else [("MULTI",), *commands, ("EXEC",)]
 
 
-def _commands_of(step: Step, *, again: bool) -> list[Command]:
+def _commands_of(step: Step, *, again: bool, alone: bool) -> list[Command]:
     match step:
         case Create(key, document, ttl_ms):
             create: Command = ("SET", key, document, "NX", "PX", ttl_ms)
@@ -60,6 +61,15 @@ def _commands_of(step: Step, *, again: bool) -> list[Command]:
             return [call(SWAP, [key], swap_arguments(step), cached=not again)]
         case Delete(key):
             return [("DEL", key)]
+        case Enlist(key, member, until, over, ttl_ms):
+            # Among others by source: if the server knew those that come after it alone, they would happen without it,
+            # and then once more.
+            cached = alone and not again
+            return [call(ENLIST, [key], [member, repr(until), repr(over), ttl_ms], cached=cached)]
+        case Delist(key, member):
+            return [("ZREM", key, member)]
+        case Members(key):
+            return [("ZRANGE", key, 0, -1)]
         case never:
             assert_never(never)
 
@@ -103,12 +113,20 @@ def _reply_of(step: Step, raw: Sequence[Any]) -> Reply | ResponseError:
             return plain(first[0]) if isinstance(first, list) else plain(first)
         case Delete():
             return first if isinstance(first, ResponseError) else True
+        case Enlist():
+            return first if isinstance(first, ResponseError) else True
+        case Delist():
+            reply = plain(first)
+            return reply if isinstance(reply, ResponseError) else True
+        case Members():
+            reply = first if isinstance(first, list) else plain(first)
+            return reply if isinstance(reply, list | ResponseError) else []
         case never:
             assert_never(never)
 
 
 def plain(raw: Any) -> Reply | ResponseError:
-    """Read what GET or a script says of one key; a value of a wrong type is no session, so the session is gone."""
+    """Read what a command or a script says of one key; a value of a wrong type is no session and no index."""
     if isinstance(raw, ResponseError):
         return False if "WRONGTYPE" in str(raw) else raw
     return raw if isinstance(raw, bytes) else bool(raw)

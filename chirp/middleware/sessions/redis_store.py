@@ -2,19 +2,21 @@
 
 import asyncio
 import contextlib
+import re
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions.config import SessionConfig, refusal
+from chirp.middleware.sessions.directory import DirectoryStore
 from chirp.middleware.sessions.merging import Write, Written
 from chirp.middleware.sessions.per_loop import PerLoop
-from chirp.middleware.sessions.server_side import ServerSideStore
-from chirp.middleware.sessions.steps import Create, Delete, End, Reply, Step, Swap
+from chirp.middleware.sessions.steps import Create, Delete, Delist, End, Enlist, Reply, Step, Swap
+from chirp.middleware.sessions.user_index import is_document_key
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool, Redis
@@ -31,9 +33,10 @@ else:
     _missing = None
 
 LONGEST_PREFIX = 512
+HASH_DIGITS = 64
 
 
-class RedisSessionStore(ServerSideStore):
+class RedisSessionStore(DirectoryStore):
     """Keeps sessions in Redis (6.2 or later) or Valkey, through a pool that is made lazily for each event loop.
 
     Args:
@@ -115,17 +118,28 @@ class RedisSessionStore(ServerSideStore):
             await self._clean_up(steps, error.__cause__)
             raise
 
+    async def _scan(self) -> AsyncIterator[tuple[Sequence[str], float]]:
+        pattern = _literally(self.key_prefix) + "?" * HASH_DIGITS
+        async for keys, progress in self._nodes.get().scan(pattern):
+            yield [key for key in keys if is_document_key(key, self.key_prefix)], progress
+
     async def _clean_up(self, steps: Sequence[Step], refusal: BaseException | None) -> None:
         """After the server refused an operation, take back what it created, and do what it can still do of an end."""
         if not isinstance(refusal, redis_client.ResponseError):
             return  # nothing is known of its fate
         undo: list[Step] = [Delete(step.key) for step in steps[:-1] if isinstance(step, Create | Swap)]
+        undo += [Delist(step.key, step.member) for step in steps[:-1] if isinstance(step, Enlist)]
         if isinstance(refusal, redis_client.OutOfMemoryError):
             # A tombstone needs memory, and a logout must not wait for it.
             undo += [replace(step, grace_ms=0) for step in steps if isinstance(step, End) and step.grace_ms]
         for step in undo:
             with contextlib.suppress(StoreUnavailable):
                 await self._nodes.get().run([step])
+
+
+def _literally(text: str) -> str:
+    """Return a pattern of SCAN that matches the text itself."""
+    return re.sub(r"([\\*?\[\]])", r"\\\1", text)
 
 
 def _check(key_prefix: str, timeout_seconds: float, max_connections: int) -> None:

@@ -195,6 +195,10 @@ class Topology:
         remapped: Address = self._client.nodes_manager.remap_host_port(host, port)
         return remapped
 
+    def primaries(self) -> list[Primary]:
+        """Return those that serve slots."""
+        return list({primary.address: primary for primary in self.routes if primary is not None}.values())
+
     def primary_at(self, address: Address) -> Primary:
         primary = self._primaries.get(address)
         if primary is None:

@@ -96,18 +96,6 @@ class ServerSideStore(ServerSideOutcomes):
             log.warning("store unavailable, what the request stored is lost (%s): %s", outcome.value, error)
             return None
 
-    async def revoke(self, session_id_: str) -> None:
-        """End the session that an id leads to, or was rotated to, from outside of its requests.
-
-        Args:
-            session_id_: as in the browser's cookie. An id that leads nowhere is remembered as dead for the grace.
-
-        Raises:
-            StoreUnavailable: nothing is acknowledged.
-        """
-        if session_id.is_well_formed(session_id_):
-            await to_the_end(self._end_at(self.key_for(session_id_)))
-
     def _name_of(self, key: str) -> str:
         """Return a name for logs: a short piece of the key, from which no id can be found."""
         return key.removeprefix(self.key_prefix)[:12]

@@ -1,7 +1,7 @@
 """The atomic steps of server-side stores.
 
 A step touches one key and is atomic; that, and the order in which steps are taken, is all that correctness needs.
-Pure data; no I/O, no clock.
+Pure data; no I/O, no clock. Keys hold documents, but for those of the last three steps, which hold a user's index.
 """
 
 from typing import TypeAlias
@@ -56,5 +56,32 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
     key: str
 
 
-Step: TypeAlias = Create | Look | End | Swap | Delete
-Reply: TypeAlias = bool | bytes
+class Enlist(msgspec.Struct, frozen=True, gc=False):
+    """Put a member into an index until a time, and drop members whose time is over. Reply: True.
+
+    A member's time is never brought forward. What else stands under the key is replaced. Times are Unix seconds; the
+    index lives on for `ttl_ms` milliseconds at least.
+    """
+
+    key: str
+    member: str
+    until: float
+    over: float
+    ttl_ms: int
+
+
+class Delist(msgspec.Struct, frozen=True, gc=False):
+    """Take a member out of an index. Reply: True."""
+
+    key: str
+    member: str
+
+
+class Members(msgspec.Struct, frozen=True, gc=False):
+    """Reply: the members of an index, a list of bytes; empty where there is no index."""
+
+    key: str
+
+
+Step: TypeAlias = Create | Look | End | Swap | Delete | Enlist | Delist | Members
+Reply: TypeAlias = bool | bytes | list[bytes]

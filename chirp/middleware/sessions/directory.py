@@ -1,0 +1,233 @@
+"""The sessions of one user, or of all: list them, find one by its handle, end some of them.
+
+Every session with a user stands in that user's index before its document is stored, and before it lives longer. So
+whoever reads the index finds all that live, and some that do not. A rotation puts the new id there before the old one
+dies: whoever found a dead one reads the index again, and goes on until there is nothing new.
+"""
+
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chirp.errors import StoreUnavailable
+from chirp.middleware.sessions import session_id
+from chirp.middleware.sessions.codec import encode_user
+from chirp.middleware.sessions.server_side import ServerSideStore, to_the_end
+from chirp.middleware.sessions.session import current_session
+from chirp.middleware.sessions.steps import Delist, Members
+from chirp.middleware.sessions.user_index import Member, index_key, read_member, write_member
+
+AT_ONCE = 500  # keys asked for together, so that a user with very many sessions takes little memory
+MOST_READINGS = 100  # of an index that never stops changing
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """One stored session, without what the app keeps in it.
+
+    Attributes:
+        handle: its public name; it survives rotation, and is safe to show and to log.
+        user_id: the value under `user_key`, or None.
+        created_at: Unix seconds at which it was created, which for a user who signed in is when they did.
+        last_seen_at: Unix seconds of its last touch; lags by at most the touch interval.
+        expires_at: Unix seconds at which it ends if it is not seen before.
+        current: whether it is the session of the request in which it was listed.
+        size: bytes of the stored document.
+        key: the key that it is stored under.
+    """
+
+    handle: str
+    user_id: Any
+    created_at: float
+    last_seen_at: float
+    expires_at: float
+    current: bool
+    size: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What one step of a look through all sessions found.
+
+    Attributes:
+        sessions: may be none, and in a store that changes meanwhile one of them may come twice.
+        progress: how much of the store has been looked through, from 0 to 1.
+    """
+
+    sessions: Sequence[SessionInfo]
+    progress: float
+
+
+class DirectoryStore(ServerSideStore):
+    """A server-side store that knows which sessions are a user's.
+
+    A concrete store gives one primitive more: `_scan` the keys of documents.
+    """
+
+    @abstractmethod
+    def _scan(self) -> AsyncIterator[tuple[Sequence[str], float]]:
+        """Yield the keys of documents, a few at a time, and how much has been looked through, from 0 to 1."""
+
+    async def list_sessions(self, user_id: Any) -> list[SessionInfo]:
+        """Return the live sessions of a user, the one seen last first.
+
+        Args:
+            user_id: the value under `user_key`; 1 and "1" are two users.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        found: dict[str, SessionInfo] = {}
+        async for members in self._members_of(user_id):
+            infos = await self._read_infos([self.key_prefix + member.key_hash for member in members])
+            # By handle: one that is rotated meanwhile is seen under both ids.
+            found |= {info.handle: info for info in infos if info is not None and info.user_id == user_id}
+            if all(infos):
+                break  # none has died, so none can have moved
+        return sorted(found.values(), key=lambda info: info.last_seen_at, reverse=True)
+
+    async def revoke(self, handle: str, *, user_id: Any = None) -> bool:
+        """End the session with a handle, from outside of its requests.
+
+        Args:
+            handle: as `Session.handle` and `SessionInfo.handle` have it.
+            user_id: whose session it has to be. Always give it in an app: it is quick, and a user who has learnt
+                another one's handle cannot end that session. With None every session is looked through, which is for
+                scripts.
+
+        Returns:
+            Whether there was such a session. Afterwards there is none.
+
+        Raises:
+            StoreUnavailable: the session may go on.
+        """
+        if user_id is not None:
+            return await to_the_end(self._end_listed(user_id, only=handle)) > 0
+        found = await self.find_session(handle)
+        if found is None:
+            return False
+        if found.user_id is not None:
+            return await to_the_end(self._end_listed(found.user_id, only=handle)) > 0
+        return await to_the_end(self._end_at(found.key))
+
+    async def revoke_user(self, user_id: Any, *, keep: str | None = None) -> int:
+        """End the sessions of a user on every device; requests in flight bring none of them back.
+
+        A login of the user that is being stored at the same time may be ended as well. One that begins later is not,
+        so change the password first.
+
+        Args:
+            user_id: as in `list_sessions`.
+            keep: the handle of one that goes on, such as `get_session().handle`.
+
+        Returns:
+            How many sessions were ended.
+
+        Raises:
+            StoreUnavailable: some may go on; call it again.
+        """
+        return await to_the_end(self._end_listed(user_id, keep=keep))
+
+    async def revoke_id(self, id_: str) -> None:
+        """End the session that an id leads to, or was rotated to, from outside of its requests.
+
+        Args:
+            id_: as in the browser's cookie. One that leads nowhere is remembered as dead for the grace.
+
+        Raises:
+            StoreUnavailable: nothing is acknowledged.
+        """
+        if session_id.is_well_formed(id_):
+            await to_the_end(self._end_at(self.key_for(id_)))
+
+    async def find_session(self, handle: str, *, user_id: Any = None) -> SessionInfo | None:
+        """Return the live session with a handle; None if there is none.
+
+        Args:
+            handle: as in `revoke`.
+            user_id: whose session it has to be; with None every session is looked through.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        if user_id is not None:
+            return next((info for info in await self.list_sessions(user_id) if info.handle == handle), None)
+        async for scan in self.scan_sessions():
+            for info in scan.sessions:
+                if info.handle == handle:
+                    return info
+        return None
+
+    async def scan_sessions(self) -> AsyncIterator[Scan]:
+        """Look through all live sessions, those without a user included, a few at a time: for scripts and operators.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        async for keys, progress in self._scan():
+            yield Scan([info for info in await self._read_infos(keys) if info is not None], progress)
+
+    async def read_data(self, info: SessionInfo) -> dict[str, Any] | None:
+        """Return what the app keeps in a session; None if it has ended.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        envelope = self._codec.decode(await self._read(info.key) or b"")
+        return None if envelope is None else envelope.data
+
+    async def _members_of(self, user_id: Any) -> AsyncIterator[Sequence[Member]]:
+        """Yield the members of a user's index, and then those that have come meanwhile, until there are none."""
+        user = encode_user(user_id)
+        if user is None:
+            return
+        key = index_key(self.key_prefix, user)
+        seen: set[bytes] = set()
+        for _ in range(MOST_READINGS):
+            (values,) = await self._run([Members(key)])
+            new = [value for value in values if value not in seen] if isinstance(values, list) else []
+            if not new:
+                return
+            seen.update(new)
+            members = [member for member in map(read_member, new) if member is not None]
+            for start in range(0, len(members), AT_ONCE):
+                yield members[start : start + AT_ONCE]
+        raise StoreUnavailable(f"the user's index changed {MOST_READINGS} times while it was read")
+
+    async def _end_listed(self, user_id: Any, *, only: str | None = None, keep: str | None = None) -> int:
+        """End the sessions of a user, all but one or only one; return how many were live."""
+        index = index_key(self.key_prefix, encode_user(user_id) or b"")
+        ended = 0
+        async for members in self._members_of(user_id):
+            chosen = [each for each in members if each.handle != keep and only in (None, each.handle)]
+            died = await asyncio.gather(
+                *(self._end_at(self.key_prefix + each.key_hash, Delist(index, write_member(each))) for each in chosen)
+            )
+            ended += sum(died)
+        return ended
+
+    async def _read_infos(self, keys: Sequence[str]) -> list[SessionInfo | None]:
+        """Return what lives under each of the keys; None where nothing does."""
+        values = await asyncio.gather(*map(self._read, keys))
+        now = self.clock()
+        current = current_session.get(None)
+        handle = current._handle if current is not None else ""
+        return [self._info_of(key, value or b"", now, handle) for key, value in zip(keys, values, strict=True)]
+
+    def _info_of(self, key: str, document: bytes, now: float, current: str) -> SessionInfo | None:
+        envelope = self._codec.decode(document)
+        if envelope is None or self._lifetime.is_expired(envelope.created_at, envelope.last_seen_at, now):
+            return None
+        return SessionInfo(
+            handle=envelope.handle if session_id.is_handle(envelope.handle) else "",
+            user_id=envelope.data.get(self._user_key),
+            created_at=envelope.created_at,
+            last_seen_at=envelope.last_seen_at,
+            expires_at=self._lifetime.ends_at(envelope.created_at, envelope.last_seen_at),
+            current=bool(current) and envelope.handle == current,
+            size=len(document),
+            key=key,
+        )
