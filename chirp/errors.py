@@ -8,6 +8,7 @@ __all__ = [
     "ConfigurationError",
     "SessionClosed",
     "SessionError",
+    "SessionLimitReached",
     "SessionNotSerializable",
     "SessionTooLarge",
     "StoreUnavailable",
@@ -58,6 +59,18 @@ class SessionNotSerializable(SessionError):
     def __init__(self, message: str, *, path: str) -> None:
         super().__init__(message)
         self.path = path
+
+
+class SessionLimitReached(SessionError):
+    """A user has as many sessions as `max_sessions_per_user` allows, and new ones are refused; nothing was written.
+
+    Attributes:
+        limit: sessions that a user may have at once.
+    """
+
+    def __init__(self, message: str, *, limit: int) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class SessionClosed(SessionError):

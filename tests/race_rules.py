@@ -6,13 +6,14 @@ The rules are those of the design's model; here they are checked on what the rea
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from stepped import PREFIX, at_once
+from stepped import PREFIX, SteppedStore, World, at_once
 
 from chirp.middleware.sessions import RedisSessionStore, Session, SessionConfig, regenerate_session, rotate_session
 from chirp.middleware.sessions.codec import Codec, Tombstone, encode_data, read_tombstone, write_tombstone
 from chirp.middleware.sessions.decision import Found
 from chirp.middleware.sessions.session_id import hash_id
-from chirp.testing import Browser, Run
+from chirp.testing import Browser, Run, Turn
+from chirp.testing.interleavings import Operation
 
 NOW = 1_800_000_000.0
 CONFIG = SessionConfig("for tests alone, and long enough")
@@ -131,6 +132,20 @@ async def request(kind: str, store: RedisSessionStore, presented: str, pause: Pa
 def expired() -> Done:
     """Return what is to be said of a session that the server has let expire meanwhile."""
     return Done("expire", {}, False, True, None)
+
+
+def operation(kind: str, store: SteppedStore, world: World) -> Operation:
+    """Return one request of that kind, which takes its turns."""
+
+    async def run(turn: Turn) -> Done:
+        if kind == "expire":
+            await turn()
+            world.expire(key_of(PRESENTED))
+            return expired()
+        store.turn = turn
+        return await request(kind, store, PRESENTED)
+
+    return run
 
 
 def violations(run: Run, values: dict[str, bytes], presented: str = PRESENTED, prefix: str = PREFIX) -> Iterator[str]:

@@ -108,6 +108,14 @@ class World:
             commands.get(key)
         return dict(zip((key.decode() for key in keys), commands.execute(), strict=True))
 
+    def enlist(self, key: str, member: str, until: float) -> None:
+        """Put a member into an index."""
+        self._redis.zadd(key, {member: until})
+
+    def indexes(self) -> dict[str, set[bytes]]:
+        """Return the members of every user's index."""
+        return {key.decode(): set(self._redis.zrange(key, 0, -1)) for key in self._redis.keys(f"{PREFIX}user:*")}
+
     def expire(self, key: str) -> None:
         self._redis.eval(EXPIRE, 1, key)
 

@@ -239,3 +239,23 @@ def test_without_a_store_the_session_is_in_the_cookie(front: str) -> None:
     client = browser(app)
     responses = [client.get("/"), client.get("/")]
     assert [len(cookies_set(response)) for response in responses] == [1, 0]
+
+
+def test_a_login_beyond_the_limit_is_a_409(front: str) -> None:
+    """The handler's response is replaced, no cookie is set, and the session that the browser had goes on."""
+    site = Site(front, max_sessions_per_user=1, on_session_limit="refuse")
+    site.visit(put(user_id=5))
+    site.client.cookies.clear()
+    site.visit(put(a=1))
+    response = site.visit(lambda request: regenerate_session().update(user_id=5))
+    assert (response.status_code, response.headers["cache-control"], cookies_set(response)) == (409, "no-store", [])
+    assert "Sign out on one of them first" in response.text
+    seen: list[dict[str, Any]] = []
+    site.visit(lambda request: seen.append(dict(request.session)))
+    assert seen == [{"a": 1}]
+
+
+def test_a_limit_needs_a_store_that_knows_a_users_sessions(front: str) -> None:
+    """A cookie store could not keep to it."""
+    with pytest.raises(ConfigurationError, match="max_sessions_per_user=3: only a server-side store"):
+        MAKE[front](config_with(max_sessions_per_user=3))

@@ -30,7 +30,8 @@ LAYERS = (
         "redis_node",
     ),
     ("redis_topology", "redis_cluster"),
-    ("documents", "changes", "outcomes", "server_side", "directory", "cookie_store", "memory_store", "redis_store"),
+    ("documents", "changes", "outcomes", "server_side", "directory", "session_limit"),
+    ("cookie_store", "memory_store", "redis_store"),
     ("adapter", "fronts", "middleware", "asgi"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

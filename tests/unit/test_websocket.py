@@ -126,3 +126,17 @@ async def test_a_denied_websocket_stores_its_session(store: WatchedStore) -> Non
     scope = websocket_scope(extensions={"websocket.http.response": {}})
     start, *_ = await call_asgi(inside(socket_app(handler), store), scope, CONNECT)
     assert (start["status"], len(header_of(start, b"set-cookie"))) == (403, 1)
+
+
+async def test_a_websocket_of_a_login_beyond_the_limit_is_closed() -> None:
+    """Instead of being accepted; the code says that it is the app's policy."""
+    store = WatchedStore(config_with(max_sessions_per_user=1, on_session_limit="refuse"))
+
+    async def handler(socket: WebSocket) -> None:
+        socket.session["user_id"] = 5
+        await socket.accept()
+
+    for expected in ("websocket.accept", "websocket.close"):
+        first, *_ = await call_asgi(inside(socket_app(handler), store), websocket_scope(), CONNECT)
+        assert first["type"] == expected
+    assert first["code"] == 1008

@@ -16,6 +16,7 @@ TOLD_TO_WHO_CALLS = {
     "SessionTooLarge",
     "SessionNotSerializable",
     "SessionClosed",
+    "SessionLimitReached",
     "SessionError",
     "kind",  # StoreUnavailable or one of its subclasses
 }
@@ -24,7 +25,7 @@ STAND_ALONE = {"demo", "embedded.py", "cli.py"}  # for development on one's own 
 
 # What log calls are given besides their text.
 LOGGED = {
-    "error": "a StoreUnavailable of this package (see TOLD), or of a store of others, whose words are theirs",
+    "error": "an error of this package (see TOLD), or a StoreUnavailable of a store of others, whose words are theirs",
     "outcome.value": "one of the words of Outcome",
     "self._name_of(key)": "twelve hexadecimal digits of a hash",
     "session.handle": "URL-safe characters; another handle that stood in the store is replaced first",
@@ -37,6 +38,7 @@ TOLD = {
     "MOST_MERGES": "a constant",
     "MOST_READINGS": "a constant",
     "len(document)": "a number",
+    "most": "a number",
     "path": "keys of the session, which may be a client's, and positions: JSON in ASCII, every control escaped",
     "readable(cause)": "what Redis or the system says: one line, cut before arguments and after 500 characters",
     "readable(failure)": "the same",

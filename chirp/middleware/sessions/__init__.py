@@ -3,6 +3,7 @@
 from chirp.middleware.sessions.asgi import ASGISessionMiddleware
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie_store import CookieSessionStore
+from chirp.middleware.sessions.directory import SessionInfo
 from chirp.middleware.sessions.memory_store import MemorySessionStore
 from chirp.middleware.sessions.middleware import SessionMiddleware
 from chirp.middleware.sessions.redis_store import RedisSessionStore
@@ -16,6 +17,7 @@ __all__ = [
     "RedisSessionStore",
     "Session",
     "SessionConfig",
+    "SessionInfo",
     "SessionMiddleware",
     "SessionStore",
     "get_session",

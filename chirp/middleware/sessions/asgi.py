@@ -2,14 +2,16 @@
 
 import logging
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chirp.errors import ConfigurationError, StoreUnavailable
+from chirp.errors import ConfigurationError, SessionLimitReached, StoreUnavailable
 from chirp.middleware.protocol import SESSION_EXCLUDED
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.fronts import (
     VARY,
     ExcludedPaths,
+    limit_reached,
     look_through,
     mark,
     route_path,
@@ -22,7 +24,7 @@ from chirp.middleware.sessions.store import HTTPS_SCHEMES, BuiltInStore
 
 # The messages that carry response headers: only before them can a session still be stored and its cookie be set.
 STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
-TRY_AGAIN_LATER = 1013  # WebSocket close code, IANA registry
+CLOSINGS = {503: (1013, "sessions are unavailable"), 409: (1008, "too many sessions")}  # codes of IANA's registry
 
 log = logging.getLogger("chirp.sessions")
 
@@ -68,7 +70,7 @@ class ASGISessionMiddleware:
             session = await self.store.open(cookie, scope.get("scheme") in HTTPS_SCHEMES)
         except StoreUnavailable as error:
             log.warning("store unavailable, the request is refused: %s", error)
-            await _refuse(scope, receive, send, handled=False)
+            await _refuse(scope, receive, send, unavailable(scope.get("method"), handled=False))
             return
         scope["session"] = session
         token = current_session.set(session)
@@ -126,7 +128,12 @@ class _Response:
         except StoreUnavailable as error:
             self._replaced = True
             log.warning("store unavailable, the response is replaced: %s", error)
-            await _refuse(self._scope, self._receive, send, handled=True)
+            await _refuse(self._scope, self._receive, send, unavailable(self._scope.get("method"), handled=True))
+            return
+        except SessionLimitReached as error:
+            self._replaced = True
+            log.info("a login is refused: %s", error)
+            await _refuse(self._scope, self._receive, send, limit_reached())
             return
         if cookie is not None:
             mark(headers, session, cookie, varies=varies)
@@ -135,8 +142,10 @@ class _Response:
         await send(message)
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, *, handled: bool) -> None:
+async def _refuse(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
+    """Send a response in place of the app's; a WebSocket is closed where the server cannot send one."""
     if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": TRY_AGAIN_LATER, "reason": "sessions are unavailable"})
+        code, reason = CLOSINGS[response.status_code]
+        await send({"type": "websocket.close", "code": code, "reason": reason})
         return
-    await unavailable(scope.get("method"), handled=handled)(scope, receive, send)
+    await response(scope, receive, send)

@@ -20,6 +20,7 @@ FOUR_HUNDRED_DAYS = 400 * 86400  # RFC 6265bis, section 5.5: user agents cap a c
 LONGEST_ATTRIBUTE = 1024  # RFC 6265bis, section 5.6: longer attribute values are ignored
 LONGEST_LIFE = 100 * 365 * 86400
 SHORT_SECRET = 32
+MOST_SESSIONS = 10_000  # of one user; they are read at each login to be counted
 RESERVED_FIELDS = ("handle", "data")  # names that the stored document uses itself
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII).fullmatch  # RFC 9110, section 5.6.2
@@ -55,6 +56,10 @@ class SessionConfig:
         on_store_error: what a request gets while the store is out: "unavailable" answers 503, "anonymous"
             runs it with an empty session that is not persisted.
         user_key: the session key that ties a session to its user.
+        max_sessions_per_user: sessions that a user may have at once, on a server-side store; None: any number.
+        on_session_limit: what a login beyond that does. "end_oldest" ends the user's oldest session; "refuse" answers
+            409, and the session that the browser had goes on. Of logins at the same time more may be refused or ended
+            than have to be, never fewer.
         exclude_paths: path prefixes (whole segments, as routes see them: without a `root_path`) that never load a
             session.
 
@@ -85,6 +90,8 @@ class SessionConfig:
     max_bytes: int = field(default=65536, kw_only=True)
     on_store_error: Literal["unavailable", "anonymous"] = field(default="unavailable", kw_only=True)
     user_key: str = field(default="user_id", kw_only=True)
+    max_sessions_per_user: int | None = field(default=None, kw_only=True)
+    on_session_limit: Literal["end_oldest", "refuse"] = field(default="end_oldest", kw_only=True)
     exclude_paths: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
@@ -94,6 +101,7 @@ class SessionConfig:
         _check_secure_rules(self)
         _check_times(self)
         _check_document(self)
+        _check_session_limit(self)
         _check_paths(self)
 
     @property
@@ -227,6 +235,13 @@ def _check_document(config: SessionConfig) -> None:
             raise refusal(name, value, f"the stored document uses {' and '.join(RESERVED_FIELDS)} itself")
     if config.created_at_key == config.last_seen_at_key:
         raise refusal("last_seen_at_key", config.last_seen_at_key, "must differ from created_at_key")
+
+
+def _check_session_limit(config: SessionConfig) -> None:
+    if config.max_sessions_per_user is not None:
+        _check_whole("max_sessions_per_user", config.max_sessions_per_user, 1, MOST_SESSIONS, "sessions, or None")
+    if config.on_session_limit not in ("end_oldest", "refuse"):
+        raise refusal("on_session_limit", config.on_session_limit, 'must be "end_oldest" or "refuse"')
 
 
 def _check_paths(config: SessionConfig) -> None:

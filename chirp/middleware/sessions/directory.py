@@ -7,9 +7,9 @@ dies: whoever found a dead one reads the index again, and goes on until there is
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import session_id
@@ -21,6 +21,8 @@ from chirp.middleware.sessions.user_index import Member, index_key, read_member,
 
 AT_ONCE = 500  # keys asked for together, so that a user with very many sessions takes little memory
 MOST_READINGS = 100  # of an index that never stops changing
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,26 +194,26 @@ class DirectoryStore(ServerSideStore):
             if not new:
                 return
             seen.update(new)
-            members = [member for member in map(read_member, new) if member is not None]
-            for start in range(0, len(members), AT_ONCE):
-                yield members[start : start + AT_ONCE]
+            yield [member for member in map(read_member, new) if member is not None]
         raise StoreUnavailable(f"the user's index changed {MOST_READINGS} times while it was read")
 
     async def _end_listed(self, user_id: Any, *, only: str | None = None, keep: str | None = None) -> int:
         """End the sessions of a user, all but one or only one; return how many were live."""
-        index = index_key(self.key_prefix, encode_user(user_id) or b"")
         ended = 0
         async for members in self._members_of(user_id):
             chosen = [each for each in members if each.handle != keep and only in (None, each.handle)]
-            died = await asyncio.gather(
-                *(self._end_at(self.key_prefix + each.key_hash, Delist(index, write_member(each))) for each in chosen)
-            )
-            ended += sum(died)
+            for some in _in_pieces(chosen):
+                ended += sum(await asyncio.gather(*(self._end_member(user_id, member) for member in some)))
         return ended
+
+    def _end_member(self, user_id: Any, member: Member) -> Awaitable[bool]:
+        """End the session that a member of a user's index names, and strike it off; tell whether it was live."""
+        index = index_key(self.key_prefix, encode_user(user_id) or b"")
+        return self._end_at(self.key_prefix + member.key_hash, Delist(index, write_member(member)))
 
     async def _read_infos(self, keys: Sequence[str]) -> list[SessionInfo | None]:
         """Return what lives under each of the keys; None where nothing does."""
-        values = await asyncio.gather(*map(self._read, keys))
+        values = [value for some in _in_pieces(keys) for value in await asyncio.gather(*map(self._read, some))]
         now = self.clock()
         current = current_session.get(None)
         handle = current._handle if current is not None else ""
@@ -231,3 +233,8 @@ class DirectoryStore(ServerSideStore):
             size=len(document),
             key=key,
         )
+
+
+def _in_pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), AT_ONCE):
+        yield items[start : start + AT_ONCE]

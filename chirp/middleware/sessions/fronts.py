@@ -10,6 +10,7 @@ from chirp.errors import ConfigurationError
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import CookieChange, SetCookie
 from chirp.middleware.sessions.cookie_store import CookieSessionStore
+from chirp.middleware.sessions.directory import DirectoryStore
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import BuiltInStore, SessionStore
 
@@ -34,6 +35,11 @@ def store_of(config: SessionConfig) -> SessionStore:
     Raises:
         ConfigurationError: the store was made with other settings, so cookie and store would disagree.
     """
+    if config.max_sessions_per_user is not None and not isinstance(config.store, DirectoryStore):
+        raise ConfigurationError(
+            f"max_sessions_per_user={config.max_sessions_per_user}: only a server-side store of this package knows a "
+            "user's sessions; use RedisSessionStore or MemorySessionStore, or leave it None"
+        )
     if config.store is None:
         return CookieSessionStore(config)
     other = getattr(config.store, "config", None)
@@ -125,6 +131,12 @@ def unavailable(method: str | None, *, handled: bool) -> Response:
     if not handled or method in SAFE_METHODS:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return PlainTextResponse("Sessions are unavailable at the moment.\n", status_code=503, headers=headers)
+
+
+def limit_reached() -> Response:
+    """Return the 409 for a login that is one too many (RFC 9110, section 15.5.10)."""
+    text = "You are signed in on as many devices as is allowed. Sign out on one of them first.\n"
+    return PlainTextResponse(text, status_code=409, headers={"Cache-Control": "no-store"})
 
 
 def warn_if_changed_late(store: SessionStore, session: Session) -> None:

@@ -6,8 +6,8 @@ from typing import assert_never
 
 from chirp.middleware.sessions import codec as encoding
 from chirp.middleware.sessions.config import SessionConfig
-from chirp.middleware.sessions.directory import DirectoryStore
 from chirp.middleware.sessions.merging import Write, Written, can_merge, rebase, written
+from chirp.middleware.sessions.session_limit import LimitedStore
 from chirp.middleware.sessions.steps import (
     KEEP_TTL,
     NO_DOCUMENT,
@@ -26,7 +26,7 @@ from chirp.middleware.sessions.steps import (
 SWEEP_EVERY = 1000  # values set; at most this many, or as many again as live, can pile up expired
 
 
-class MemorySessionStore(DirectoryStore):
+class MemorySessionStore(LimitedStore):
     """Keeps sessions in a dict of this process; they are gone when it ends and no other process sees them.
 
     Steps have no await in them, so they are atomic among the tasks of an event loop. Use it from one loop only.

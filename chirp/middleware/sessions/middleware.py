@@ -6,7 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chirp.errors import StoreUnavailable
+from chirp.errors import SessionLimitReached, StoreUnavailable
 from chirp.middleware.protocol import SESSION_EXCLUDED, AnyResponse, Next
 from chirp.middleware.sessions.adapter import DictStoreAdapter
 from chirp.middleware.sessions.config import SessionConfig
@@ -15,6 +15,7 @@ from chirp.middleware.sessions.fronts import (
     NEVER_CACHED,
     ExcludedPaths,
     headers_for,
+    limit_reached,
     look_through,
     mark,
     route_path,
@@ -73,6 +74,9 @@ class SessionMiddleware:
         except StoreUnavailable as error:
             log.warning("store unavailable, the response is replaced: %s", error)
             return unavailable(getattr(request, "method", None), handled=True)
+        except SessionLimitReached as error:
+            log.info("a login is refused: %s", error)
+            return limit_reached()
         return keep_context(
             response, current_session, session, on_end=lambda: warn_if_changed_late(self.store, session)
         )

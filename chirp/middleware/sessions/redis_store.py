@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions.config import SessionConfig, refusal
-from chirp.middleware.sessions.directory import DirectoryStore
 from chirp.middleware.sessions.merging import Write, Written
 from chirp.middleware.sessions.per_loop import PerLoop
+from chirp.middleware.sessions.session_limit import LimitedStore
 from chirp.middleware.sessions.steps import Create, Delete, Delist, End, Enlist, Reply, Step, Swap
 from chirp.middleware.sessions.user_index import is_document_key
 
@@ -36,7 +36,7 @@ LONGEST_PREFIX = 512
 HASH_DIGITS = 64
 
 
-class RedisSessionStore(DirectoryStore):
+class RedisSessionStore(LimitedStore):
     """Keeps sessions in Redis (6.2 or later) or Valkey, through a pool that is made lazily for each event loop.
 
     Args:

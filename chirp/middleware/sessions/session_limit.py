@@ -1,0 +1,71 @@
+"""How many sessions a user may have at once, and what becomes of one too many.
+
+A new session is stored first and counted then, so of several logins at the same time none is overlooked. What is asked
+before it is stored only spares the session that the browser had.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from chirp.errors import SessionLimitReached
+from chirp.middleware.sessions.codec import encode_user
+from chirp.middleware.sessions.cookie import SetCookie
+from chirp.middleware.sessions.decision import Outcome
+from chirp.middleware.sessions.directory import DirectoryStore, SessionInfo
+from chirp.middleware.sessions.server_side import to_the_end
+from chirp.middleware.sessions.session import Session
+from chirp.middleware.sessions.user_index import Member
+
+
+class LimitedStore(DirectoryStore):
+    """A server-side store that keeps to `max_sessions_per_user`."""
+
+    def _carry_out(
+        self, outcome: Outcome, session: Session, data: bytes, now: float, *, due: bool
+    ) -> Coroutine[Any, Any, SetCookie | None] | None:
+        most = self.config.max_sessions_per_user
+        if most is None or not self._signs_in(outcome, session):
+            return super()._carry_out(outcome, session, data, now, due=due)
+        store = super()._carry_out
+        return to_the_end(self._sign_in(lambda: store(outcome, session, data, now, due=due), session, most))
+
+    def _signs_in(self, outcome: Outcome, session: Session) -> bool:
+        """Tell whether a user gets one session more."""
+        if session.user_id is None:
+            return False
+        if outcome is Outcome.ROTATE:
+            return self._codec.owner_of(session._stored)[1] != encode_user(session.user_id)
+        return outcome in (Outcome.CREATE, Outcome.REGENERATE)
+
+    async def _sign_in(
+        self, store: Callable[[], Coroutine[Any, Any, SetCookie | None] | None], session: Session, most: int
+    ) -> SetCookie | None:
+        refuse = self.config.on_session_limit == "refuse"
+        if refuse and len(await self._others(session)) >= most:
+            raise _reached(most)
+        work = store()
+        cookie = await work if work is not None else None
+        if session.id is None:
+            return None  # it was revoked while it was stored
+        others = await self._others(session)
+        excess = len(others) + 1 - most
+        if excess > 0 and refuse:
+            await self._end(session)
+            raise _reached(most)
+        for info in others[: max(excess, 0)]:
+            await self._end_member(info.user_id, Member(info.handle, info.key.removeprefix(self.key_prefix)))
+        return cookie
+
+    async def _others(self, session: Session) -> list[SessionInfo]:
+        """Return the user's other sessions, the oldest first; the handle decides between those of one age."""
+        own = self._key_of(session)
+        others = [info for info in await self.list_sessions(session.user_id) if info.key != own]
+        return sorted(others, key=lambda info: (info.created_at, info.handle))
+
+
+def _reached(most: int) -> SessionLimitReached:
+    return SessionLimitReached(
+        f"the user has {most} sessions already, and max_sessions_per_user={most}: one of them has to end first, or "
+        'on_session_limit="end_oldest" ends the oldest',
+        limit=most,
+    )
