@@ -15,7 +15,7 @@ from chirp.middleware.sessions.codec import EMPTY_DATA
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.decision import Found, Outcome
 from chirp.middleware.sessions.session import Session
-from chirp.middleware.sessions.steps import Create, Delete, Delist, End, Look, Reply, Step
+from chirp.middleware.sessions.steps import Create, Delete, End, Look, Reply, Step
 
 log = logging.getLogger("chirp.sessions")
 
@@ -53,22 +53,21 @@ class ServerSideOutcomes(ServerChanges):
                 assert_never(never)
 
     async def _create(self, session: Session, data: bytes, now: float) -> SetCookie | None:
+        # Never with a user: whoever signs in gets a new id (`decide`), and with it goes through `_regenerate`.
         new_id, step = self._make_new(session, data, now)
-        enlist = self._enlisting(session, step.key, now, created_at=now)
         presented = self._presented_key(session)
         if presented is None:
-            *_, created = await self._run([*enlist, step])
+            (created,) = await self._run([step])
         else:
             # Looking after creating closes a race: a login running beside this request tombstones the presented
             # id, and a cookie for this session would overwrite the login's in the browser.
-            *_, created, there = await self._run([*enlist, step, Look(presented)])
+            created, there = await self._run([step, Look(presented)])
             if is_tombstone(there):
-                await self._run([Delete(step.key), *(Delist(each.key, each.member) for each in enlist)])
+                await self._run([Delete(step.key)])
                 self._detach(session, data)
                 return None
-        if not await self._is_created(step, created):
-            self._detach(session, data)
-            return None
+        if created is not True:
+            raise _already_there()
         return self._settle_new(session, new_id, step.document, data, now, created_at=now)
 
     async def _end(self, session: Session) -> SetCookie | None:
@@ -128,9 +127,13 @@ class ServerSideOutcomes(ServerChanges):
         (there,) = await self._run([Look(step.key)])
         if is_tombstone(there):
             return False
-        raise StoreUnavailable("the store already had a document under a new random id; nothing was written")
+        raise _already_there()
 
 
 def is_tombstone(reply: Reply) -> bool:
     """Tell whether what was found under a key says that a session has ended."""
     return isinstance(reply, bytes) and encoding.read_tombstone(reply) is not None
+
+
+def _already_there() -> StoreUnavailable:
+    return StoreUnavailable("the store already had a document under a new random id; nothing was written")

@@ -35,7 +35,7 @@ class LimitedStore(DirectoryStore):
             return False
         if outcome is Outcome.ROTATE:
             return self._codec.owner_of(session._stored)[1] != encode_user(session.user_id)
-        return outcome in (Outcome.CREATE, Outcome.REGENERATE)
+        return outcome is Outcome.REGENERATE
 
     async def _sign_in(
         self, store: Callable[[], Coroutine[Any, Any, SetCookie | None] | None], session: Session, most: int
