@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Re
 
 from chirp.app import App
 from chirp.demo.forms import guard, read_form
-from chirp.demo.stored import address_of, read_stored
+from chirp.demo.stored import read_stored
 from chirp.middleware.auth import AuthConfig, AuthMiddleware, get_user, login, logout
 from chirp.middleware.sessions import (
     RedisSessionStore,
@@ -28,6 +28,7 @@ from chirp.middleware.sessions import (
     regenerate_session,
     rotate_session,
 )
+from chirp.redis_url import address_of
 
 ITEMS = ("apple", "banana", "cherry", "damson", "elderberry", "fig", "grape", "honeydew", "kiwi", "lemon")
 HOLD_SECONDS = 0.15

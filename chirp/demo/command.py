@@ -1,50 +1,14 @@
-"""`chirp demo`: options, messages and exit codes."""
+"""Running `chirp demo`: what is started, and what is said about it."""
 
 from contextlib import ExitStack
-from typing import Annotated
 
-import typer
-from rich.console import Console
 from rich.markup import escape
 
+from chirp.commands.shared import screen
 from chirp.demo import serving
 from chirp.demo.app import create_app
-from chirp.demo.stored import address_of
 from chirp.embedded import EmbeddedServer
-from chirp.errors import ChirpError
-
-commands = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
-screen = Console(highlight=False, soft_wrap=True)
-errors = Console(highlight=False, soft_wrap=True, stderr=True)
-
-
-@commands.callback()
-def chirp() -> None:
-    """Sessions for async Python web apps, on Redis or in a signed cookie."""
-
-
-@commands.command()
-def demo(
-    redis: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            envvar="CHIRP_REDIS_URL",
-            show_default=False,
-            help="Redis or Valkey to use, as in redis://localhost:6379/0. Without it, an embedded Valkey is started.",
-        ),
-    ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 means any free one.")] = 8000,
-) -> None:
-    """Show a session at work in a small web app: the cookie, what the server holds, and what changes both."""
-    try:
-        run(redis, host, port)
-    except ChirpError as error:
-        errors.print(f"[bold red]chirp demo:[/] {escape(str(error))}")
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        return
+from chirp.redis_url import address_of
 
 
 def run(redis_url: str | None, host: str, port: int) -> None:

@@ -3,75 +3,50 @@
 import errno
 import signal
 import socket
-import threading
-from concurrent.futures import Future
 from types import FrameType
 
 import uvicorn
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, InvalidResponse, NoPermissionError, RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 
 from chirp.app import App
-from chirp.demo.stored import address_of
 from chirp.embedded import name_and_version
-from chirp.errors import ChirpError, ConfigurationError, StoreUnavailable
+from chirp.errors import ChirpError
+from chirp.redis_url import address_of, not_reached, within
 
 ANSWER_SECONDS = 3.0
 LAST_REQUESTS_SECONDS = 3
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-BAD_URL = "--redis or CHIRP_REDIS_URL: not a URL such as redis://localhost:6379/0 or unix:///path/to/socket"
 
 
 def name_of_server(redis_url: str) -> str:
     """Return name and version of the server at `redis_url`, as far as it tells them.
 
-    No text of the server's or the client's is passed on: some quote what was sent, the password included.
-
     Raises:
         ConfigurationError: not a usable URL.
         StoreUnavailable: no answer within 3 seconds, or a refusal.
     """
+    address = address_of(redis_url)
     try:
-        address = address_of(redis_url)
-    except ValueError:
-        raise ConfigurationError(BAD_URL) from None
-    answer: Future[dict[str, object]] = Future()
-    # A thread that nobody waits for, since a slow name look-up cannot be cancelled.
-    threading.Thread(target=_ask, args=(redis_url, answer), daemon=True).start()
-    try:
-        facts = answer.result(ANSWER_SECONDS)
+        facts = within(ANSWER_SECONDS, lambda: _ask(redis_url))
     except NoPermissionError:
         return "Redis"  # it answers, and that its user may not run INFO is no obstacle
-    except AuthenticationError:
-        raise StoreUnavailable(f"Redis at {address} refuses the user name or password in the URL") from None
-    except InvalidResponse:
-        raise StoreUnavailable(f"what listens at {address} does not speak as Redis does") from None
-    except TypeError:
-        raise ConfigurationError(BAD_URL) from None
-    except (TimeoutError, RedisTimeoutError):
-        raise StoreUnavailable(f"Redis at {address} did not answer within {ANSWER_SECONDS:g} seconds") from None
-    except (RedisError, OSError) as error:
-        cause = error.__context__
-        reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(error).__name__
-        raise StoreUnavailable(f"Redis at {address} does not answer: {reason}") from None
+    except Exception as error:  # noqa: BLE001 - a defect is raised again
+        raise not_reached(error, address, ANSWER_SECONDS) from None
     return name_and_version(facts) or "Redis"
 
 
-def _ask(redis_url: str, answer: "Future[dict[str, object]]") -> None:
-    try:
-        client = Redis.from_url(
-            redis_url,
-            socket_timeout=ANSWER_SECONDS,
-            socket_connect_timeout=ANSWER_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
-        with client:
-            answer.set_result(dict(client.info("server")))
-    except Exception as error:  # noqa: BLE001 - handed over to the thread that asked
-        answer.set_exception(error)
+def _ask(redis_url: str) -> dict[str, object]:
+    client = Redis.from_url(
+        redis_url,
+        socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=ANSWER_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+    with client:
+        return dict(client.info("server"))
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from redis.connection import ConnectionPool
 from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
@@ -65,16 +64,3 @@ def indent(value: bytes) -> str:
         return json.dumps(json.loads(value), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return value.decode("utf-8", "backslashreplace")
-
-
-def address_of(redis_url: str) -> str:
-    """Return where a server is, `host:port` or a socket's path, and nothing secret.
-
-    Raises:
-        ValueError: not a URL that redis-py understands. Its text may quote a part of the password.
-    """
-    parts = ConnectionPool.from_url(redis_url).connection_kwargs
-    if "path" in parts:
-        return str(parts["path"])
-    host = str(parts.get("host", "localhost"))
-    return f"[{host}]:{parts.get('port', 6379)}" if ":" in host else f"{host}:{parts.get('port', 6379)}"
