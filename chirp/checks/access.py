@@ -93,8 +93,9 @@ def commands(facts: Facts) -> Iterator[Finding]:
 
 def password(facts: Facts) -> Iterator[Finding]:
     """Yield whether whoever reaches the server may read and write sessions."""
-    needs_none = facts.open_default if facts.open_default is not None else not facts.link.password
-    if not needs_none:
+    if facts.open_default is None and facts.link.password:
+        return  # the server does not tell
+    if facts.open_default is False:
         yield ok("password", "the user default needs one, or is off")
     elif not facts.link.loopback or listens_to_others(facts.config):
         yield Finding(

@@ -56,7 +56,7 @@ def look(target: Target, address: str, prefix: str, clock: Callable[[], float]) 
             yield replace(SENTINEL, node=address)
             return
         cluster = cluster_of(line, told_by=str(target.settings.get("host", "localhost")))
-        yield from at(address, server.of_all(cluster))
+        yield from at(address if cluster is None else "", server.of_all(cluster))
         if cluster is None:
             yield from of_one(gather(line, address, prefix, database=target.database, slots=None, clock=clock))
             return
@@ -96,6 +96,7 @@ def at(address: str, findings: Iterable[Finding]) -> Iterator[Finding]:
 
 def is_sentinel(line: Line) -> bool:
     try:
-        return info_of(line).get("redis_mode") == "sentinel"
+        info = info_of(line)
     except ResponseError:
         return False
+    return "sentinel" in (info.get("redis_mode"), info.get("server_mode"))  # of Redis, and of Valkey

@@ -35,7 +35,7 @@ class Finding:
         found: what is so, with the value.
         reason: why it matters for sessions; empty when it is as it should be.
         remedy: a command, a line of configuration or what else to do; empty when it is as it should be.
-        node: the server's address.
+        node: the server's address; empty where it is of a cluster as a whole.
     """
 
     check: str

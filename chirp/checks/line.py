@@ -40,6 +40,7 @@ BY_WORDS = {
     "NOREPLICAS": Refusal.REPLICAS,
     "unknown command": Refusal.UNKNOWN_COMMAND,
     "EXEC without MULTI": Refusal.NOT_HERE,
+    "no permissions to run": Refusal.PERMISSION,  # an EXEC that is forbidden is refused as an aborted transaction
 }
 
 

@@ -78,8 +78,8 @@ def others(facts: Facts) -> Iterator[Finding]:
             "keys",
             Severity.WARNING if evicts(facts) else Severity.NOTE,
             f"{total:,}; of {facts.sampled:,} looked at, {facts.foreign:,} do not begin with {facts.prefix}",
-            "What other programs store fills the same memory, their FLUSHDB takes sessions with it, and who may write to "
-            "all keys can write sessions.",
+            "What other programs store fills the same memory, their FLUSHDB takes sessions with it, and whoever may "
+            "write all keys can write sessions.",
             "Give sessions a server of their own, or other programs users that cannot reach these keys",
         )
 

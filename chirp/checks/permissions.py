@@ -5,7 +5,6 @@ and of users who may not ask what they may do. A server looks at permissions bef
 key does not exist.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -61,7 +60,7 @@ class Needed:
         return "+" + "|".join(self.call[: self.words]).lower()
 
 
-# In this order; what may leave a transaction open comes last.
+# In this order: what opens a transaction comes last.
 NEEDED = (
     Needed(("SELECT", DATABASE), where=Where.DATABASE),
     Needed(("CLUSTER", "SLOTS"), where=Where.CLUSTER, words=2),
@@ -79,17 +78,17 @@ NEEDED = (
     Needed(("PTTL", KEY), Use.USERS),
     Needed(("PEXPIRE", KEY, "1"), Use.USERS),
     Needed(("SCAN", "0", "COUNT", "1"), Use.COMMAND_LINE),
-    Needed(("MULTI",), where=Where.NODE),
     Needed(("EXEC",), where=Where.NODE),
+    Needed(("MULTI",), where=Where.NODE),
 )
 
 
-def needed(*, cluster: bool, database: int) -> Iterator[Needed]:
-    """Yield the commands that such a server is sent."""
+def needed(*, cluster: bool, database: int) -> list[Needed]:
+    """Return the commands that such a server is sent."""
     here = {Where.ANY, Where.CLUSTER if cluster else Where.NODE}
     if database:
         here.add(Where.DATABASE)
-    yield from (each for each in NEEDED if each.where in here)
+    return [each for each in NEEDED if each.where in here]
 
 
 def try_all(line: Line, key: str, *, cluster: bool, database: int) -> dict[str, Refused | None]:

@@ -61,14 +61,14 @@ def table(findings: Sequence[Finding]) -> Table:
     nodes: dict[Finding, list[str]] = {}
     for finding in findings:
         nodes.setdefault(replace(finding, node=""), []).append(finding.node)
-    several = len({finding.node for finding in findings}) > 1
+    everywhere = {finding.node for finding in findings if finding.node}
     rows = Table.grid(padding=(0, 2, 0, 0))
     rows.add_column(no_wrap=True)
     rows.add_column(overflow="fold")
     for finding, places in nodes.items():
         text = Text.assemble((finding.check, "bold"), f"  {finding.found}")
-        if several:
-            text.append(f"  ({', '.join(places)})", "dim")
+        if any(places) and len(everywhere) > 1:
+            text.append("  (every node)" if set(places) == everywhere else f"  ({', '.join(places)})", "dim")
         if finding.reason:
             text.append(f"\n{finding.reason}\nRemedy: {finding.remedy}.")
         rows.add_row(Text(finding.severity, COLOURS[finding.severity]), text)
