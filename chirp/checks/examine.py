@@ -1,7 +1,7 @@
 """A check as a whole: one server, or every primary of a cluster."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from redis.exceptions import RedisError, ResponseError
@@ -52,25 +52,27 @@ def examine(redis_url: str, prefix: str, *, clock: Callable[[], float] = time.ti
 def look(target: Target, address: str, prefix: str, clock: Callable[[], float]) -> Iterator[Finding]:
     """Yield the findings of every server."""
     with target.line() as line:
-        if is_sentinel(line):
+        info = info_if_told(line)
+        if "sentinel" in (info.get("redis_mode"), info.get("server_mode")):  # in Redis, and in Valkey
             yield replace(SENTINEL, node=address)
             return
-        cluster = cluster_of(line, told_by=str(target.settings.get("host", "localhost")))
+        cluster = cluster_of(line, str(target.settings.get("host", "localhost")), info)
         yield from at(address if cluster is None else "", server.of_all(cluster))
-        if cluster is None:
-            yield from of_one(gather(line, address, prefix, database=target.database, slots=None, clock=clock))
+        if cluster is None or cluster.primaries is None:
+            slots = None if cluster is None else ()
+            yield from of_one(gather(line, address, prefix, database=target.database, slots=slots, clock=clock))
             return
-    for place, slots in cluster.primaries.items():
-        yield from of_primary(target, place, slots, prefix, clock)
+    for place, ranges in cluster.primaries.items():
+        yield from of_primary(target, place, ranges, prefix, clock)
 
 
 def of_primary(
-    target: Target, place: Place, slots: Iterable[Slots], prefix: str, clock: Callable[[], float]
+    target: Target, place: Place, slots: Sequence[Slots], prefix: str, clock: Callable[[], float]
 ) -> Iterator[Finding]:
     address = host_and_port(*place)
     try:
         with target.line(place) as line:
-            facts = gather(line, address, prefix, database=target.database, slots=tuple(slots), clock=clock)
+            facts = gather(line, address, prefix, database=target.database, slots=slots, clock=clock)
     except (RedisError, OSError) as error:
         yield Finding(
             "reachable",
@@ -94,9 +96,8 @@ def at(address: str, findings: Iterable[Finding]) -> Iterator[Finding]:
     return (replace(finding, node=address) for finding in findings)
 
 
-def is_sentinel(line: Line) -> bool:
+def info_if_told(line: Line) -> dict[str, str]:
     try:
-        info = info_of(line)
+        return info_of(line)
     except ResponseError:
-        return False
-    return "sentinel" in (info.get("redis_mode"), info.get("server_mode"))  # of Redis, and of Valkey
+        return {}

@@ -65,15 +65,15 @@ class Cluster:
     """Who serves which slots, as one node says.
 
     Attributes:
-        primaries: with the ranges of slots that each serves.
+        primaries: with the ranges of slots that each serves; None where the node does not tell.
     """
 
-    primaries: Mapping[Place, Sequence[Slots]]
+    primaries: Mapping[Place, Sequence[Slots]] | None
 
     @property
     def served(self) -> int:
         """How many of the 16,384 slots are."""
-        return sum(last - first + 1 for ranges in self.primaries.values() for first, last in ranges)
+        return sum(last - first + 1 for ranges in (self.primaries or {}).values() for first, last in ranges)
 
 
 @dataclass(frozen=True, slots=True)

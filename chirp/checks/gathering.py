@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from redis.crc import key_slot
@@ -40,7 +40,7 @@ def gather(
         address: where it is.
         prefix: with which the store's keys begin.
         database: to look at.
-        slots: that it serves; None if it is not part of a cluster.
+        slots: that it serves, none if that is not known; None if it is not part of a cluster.
         clock: returns Unix seconds.
 
     Raises:
@@ -80,17 +80,18 @@ def gather(
     )
 
 
-def cluster_of(line: Line, told_by: str) -> Cluster | None:
-    """Return the cluster that a server belongs to; None if it belongs to none, or does not tell.
+def cluster_of(line: Line, told_by: str, info: Mapping[str, str]) -> Cluster | None:
+    """Return the cluster that a server belongs to; None if it belongs to none, or tells neither way.
 
     Args:
         line: to the server.
         told_by: its host, which a node leaves out where it does not know it.
+        info: of INFO.
     """
     try:
         ranges = line.ask("CLUSTER", "SLOTS")
     except ResponseError:
-        return None
+        return Cluster(None) if info.get("cluster_enabled") == "1" else None
     primaries: dict[Place, list[Slots]] = {}
     for first, last, (host, port, *_), *_ in ranges:
         primaries.setdefault((text_of(host or b"") or told_by, int(port)), []).append((first, last))
@@ -110,7 +111,7 @@ def info_of(line: Line) -> dict[str, str]:
     """Return what INFO says.
 
     Raises:
-        ResponseError: the server refuses to.
+        ResponseError: the server does not tell.
     """
     lines = (text_of(each) for each in line.ask("INFO").splitlines())
     return dict(each.split(":", 1) for each in lines if ":" in each)
@@ -171,6 +172,6 @@ def key_in(slots: Sequence[Slots] | None, prefix: str) -> str:
     for _ in range(MOST_KEYS_TRIED):
         key = f"{prefix}check:{secrets.token_hex(16)}"
         slot = key_slot(key.encode())
-        if slots is None or any(first <= slot <= last for first, last in slots):
+        if not slots or any(first <= slot <= last for first, last in slots):
             break
     return key

@@ -110,14 +110,16 @@ def of_all(cluster: Cluster | None) -> Iterator[Finding]:
     if cluster is None:
         yield ok("kind", "one server: redis_url is what the store needs")
         return
-    number = len(cluster.primaries)
+    number = "" if cluster.primaries is None else f" with {len(cluster.primaries)} primaries"
     yield Finding(
         "kind",
         Severity.NOTE,
-        f"a cluster with {number} primaries",
+        f"a cluster{number}",
         "A store that is given redis_url asks one node alone, and is refused the keys of the others.",
         "RedisSessionStore(config, client=lambda: RedisCluster(...))",
     )
+    if cluster.primaries is None:
+        return
     if cluster.served < SLOTS:
         yield Finding(
             "slots",

@@ -3,39 +3,20 @@
 import secrets
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from check_kit import ERROR, GOOD, NOTE, PREFIX, WARNING, bad, findings, only
 from redis import Redis
 from servers import OwnServer, StartServer, program_on_path
 
 from benchmarks.waiting import wait_for
-from chirp.checks.examine import examine
-from chirp.checks.finding import Finding, Severity
+from chirp.checks.finding import Severity
 from chirp.checks.permissions import Needed, Use, needed
 
-PREFIX = "chirp:session:"
-GOOD = ("--maxmemory", "100mb", "--maxmemory-policy", "noeviction", "--appendonly", "yes", "--appendfsync", "everysec")
-ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 DOCUMENTED = "+get +mget +set +del +evalsha +eval +multi +exec"
 FOR_USERS = "+zadd +zrem +zrange +zremrangebyscore +pttl +pexpire"
-
-
-def findings(url: str, clock: Callable[[], float] = time.time) -> list[Finding]:
-    """Look at a server; how fast it answers is left out, since a busy machine is no misconfiguration."""
-    return [finding for finding in examine(url, PREFIX, clock=clock) if finding.check != "latency"]
-
-
-def bad(found: list[Finding]) -> list[tuple[str, Severity]]:
-    """Return what is to be mended."""
-    return [(finding.check, finding.severity) for finding in found if finding.severity in (ERROR, WARNING)]
-
-
-def only(found: list[Finding], check: str) -> Finding:
-    (finding,) = [each for each in found if each.check == check]
-    return finding
 
 
 def test_a_good_server_has_no_finding(own_server: StartServer) -> None:
