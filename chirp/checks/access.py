@@ -11,7 +11,6 @@ from chirp.checks.permissions import NEEDED, Needed, Use
 DAY = 86400
 CERTIFICATE_WARNING_DAYS = 30
 CERTIFICATE_ERROR_DAYS = 7
-SEVERITIES = {Use.SESSIONS: Severity.ERROR, Use.USERS: Severity.WARNING, Use.COMMAND_LINE: Severity.NOTE}
 EXPECTED = {  # that are no matter of rights, and are reported where they belong
     Refusal.READ_ONLY,
     Refusal.MEMORY,
@@ -46,11 +45,9 @@ def permissions(facts: Facts) -> Iterator[Finding]:
         if missing := [each for each in denied if each.use is use]:
             yield Finding(
                 "permissions",
-                SEVERITIES[use],
+                Severity.NOTE if use is Use.COMMAND_LINE else Severity.ERROR,
                 f"the user may not call {names(missing)}",
-                f"Without that there is no way to have {use.value}."
-                if use is not Use.SESSIONS
-                else "Requests get a 503.",
+                use.value,
                 f"ACL SETUSER <user> {' '.join(each.rule for each in missing)}",
             )
     if keys:
@@ -58,7 +55,7 @@ def permissions(facts: Facts) -> Iterator[Finding]:
             "permissions",
             Severity.ERROR,
             f"the user may not use keys that begin with {facts.prefix} ({names(keys)})",
-            "Requests get a 503.",
+            "Requests with a session get a 503.",
             f"ACL SETUSER <user> ~{as_pattern(facts.prefix)}, or name the store's key_prefix with --prefix",
         )
     if not denied and not keys:
@@ -77,7 +74,7 @@ def commands(facts: Facts) -> Iterator[Finding]:
             "commands",
             Severity.ERROR,
             f"the server does not know {names(unknown)}",
-            "Sessions are saved by scripts and by these commands; without them requests get a 503.",
+            "Requests with a session get a 503.",
             "Take rename-command out of the server's configuration; a service without them cannot keep sessions",
         )
     for each in tried(facts, Refusal.OTHER):
@@ -86,7 +83,7 @@ def commands(facts: Facts) -> Iterator[Finding]:
             "commands",
             Severity.ERROR,
             f'the server refuses {each.name}: "{refused.words if refused else ""}"',
-            "Requests that need it get a 503.",
+            "Requests with a session get a 503.",
             "Look into the server's configuration and log",
         )
 

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from chirp.checks import access, durability, memory, server
 from chirp.checks.facts import Facts, Place, Slots
 from chirp.checks.finding import Finding, Severity
-from chirp.checks.gathering import cluster_of, gather, info_of
-from chirp.checks.line import ANSWER_SECONDS, Line, Target, target_of
+from chirp.checks.gathering import cluster_of, gather, info_of, unless_refused
+from chirp.checks.line import ANSWER_SECONDS, Target, target_of
 from chirp.redis_url import address_of, host_and_port, not_reached, within
 
 LONGEST_SECONDS = 120.0
@@ -52,7 +52,7 @@ def examine(redis_url: str, prefix: str, *, clock: Callable[[], float] = time.ti
 def look(target: Target, address: str, prefix: str, clock: Callable[[], float]) -> Iterator[Finding]:
     """Yield the findings of every server."""
     with target.line() as line:
-        info = info_if_told(line)
+        info = unless_refused(lambda: info_of(line)) or {}
         if "sentinel" in (info.get("redis_mode"), info.get("server_mode")):  # in Redis, and in Valkey
             yield replace(SENTINEL, node=address)
             return
@@ -94,10 +94,3 @@ def of_one(facts: Facts) -> Iterator[Finding]:
 
 def at(address: str, findings: Iterable[Finding]) -> Iterator[Finding]:
     return (replace(finding, node=address) for finding in findings)
-
-
-def info_if_told(line: Line) -> dict[str, str]:
-    try:
-        return info_of(line)
-    except ResponseError:
-        return {}

@@ -50,16 +50,15 @@ def gather(
     not_told: list[str] = []
 
     def told(question: str, answer: Callable[[], T]) -> T | None:
-        try:
-            return answer()
-        except ResponseError:
+        given = unless_refused(answer)
+        if given is None:
             not_told.append(question)
-            return None
+        return given
 
-    selected = database == 0 or done(line, "SELECT", str(database))
+    selected = database == 0 or unless_refused(lambda: line.ask("SELECT", str(database))) is not None
     key = key_in(slots, prefix)
     ahead, doubt = told("TIME", lambda: compare_clocks(line, clock)) or (None, 0.0)
-    sample = told("SCAN", lambda: line.ask("SCAN", "0", "COUNT", str(SAMPLED_KEYS))[1]) if selected else None
+    sample = unless_refused(lambda: line.ask("SCAN", "0", "COUNT", str(SAMPLED_KEYS))[1]) if selected else None
     return Facts(
         address=address,
         prefix=prefix,
@@ -67,7 +66,7 @@ def gather(
         info=told("INFO", lambda: info_of(line)) or {},
         config=told("CONFIG GET", lambda: config_of(line)) or {},
         database=database,
-        keys=told("DBSIZE", lambda: int(line.ask("DBSIZE"))) if selected else None,
+        keys=unless_refused(lambda: int(line.ask("DBSIZE"))) if selected else None,
         sampled=None if sample is None else len(sample),
         foreign=sum(not each.startswith(prefix.encode()) for each in sample or ()),
         open_default=told("ACL GETUSER", lambda: needs_no_password(line)),
@@ -98,13 +97,12 @@ def cluster_of(line: Line, told_by: str, info: Mapping[str, str]) -> Cluster | N
     return Cluster(primaries)
 
 
-def done(line: Line, *words: str) -> bool:
-    """Tell whether a server does what it is asked."""
+def unless_refused(answer: Callable[[], T]) -> T | None:
+    """Return an answer, or None if the server refuses it."""
     try:
-        line.ask(*words)
+        return answer()
     except ResponseError:
-        return False
-    return True
+        return None
 
 
 def info_of(line: Line) -> dict[str, str]:
@@ -158,7 +156,7 @@ def measure(line: Line, key: str) -> list[float]:
     taken: list[float] = []
     while len(taken) < ROUND_TRIPS and sum(taken) < MEASURED_SECONDS:
         before = time.perf_counter()
-        done(line, "GET", key)
+        unless_refused(lambda: line.ask("GET", key))
         taken.append(time.perf_counter() - before)
     return taken
 

@@ -19,11 +19,11 @@ NO_SCRIPT = "0" * 40
 
 
 class Use(Enum):
-    """What a command is for; the value is what fails without it."""
+    """What a command is for; the value is what happens without it."""
 
-    SESSIONS = "sessions"
-    USERS = "the list of a user's sessions, and ending them all"
-    COMMAND_LINE = "`chirp sessions`, and the look at other keys here"
+    SESSIONS = "Requests with a session get a 503."
+    USERS = "Sessions of users stand in a list that these keep: whoever signs in gets a 503."
+    COMMAND_LINE = "There is no look through all sessions, as `chirp sessions` takes it, and here none for other keys."
 
 
 class Where(Enum):
@@ -43,7 +43,7 @@ class Needed:
         call: its words; `KEY` and `DATABASE` are filled in.
         use: what for.
         where: on which servers.
-        rule: what an ACL has for it.
+        words: how many of the call are its name.
     """
 
     call: tuple[str, ...]
@@ -77,6 +77,7 @@ NEEDED = (
     Needed(("ZREMRANGEBYSCORE", KEY, "0", "0"), Use.USERS),
     Needed(("PTTL", KEY), Use.USERS),
     Needed(("PEXPIRE", KEY, "1"), Use.USERS),
+    Needed(("DBSIZE",), Use.COMMAND_LINE),
     Needed(("SCAN", "0", "COUNT", "1"), Use.COMMAND_LINE),
     Needed(("EXEC",), where=Where.NODE),
     Needed(("MULTI",), where=Where.NODE),

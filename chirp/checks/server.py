@@ -19,8 +19,6 @@ QUESTIONS = {
     "INFO": ("version, memory, persistence and replication", "+info"),
     "CONFIG GET": ("settings of persistence, replication and the network", "+config|get"),
     "TIME": ("the clock", "+time"),
-    "SCAN": ("other keys in the database", "+scan"),
-    "DBSIZE": ("the number of keys", "+dbsize"),
     "ACL GETUSER": ("whether the user default needs a password", "+acl|getuser"),
 }
 

@@ -11,31 +11,48 @@ import pytest
 
 from chirp import cli
 from chirp.demo import serving
-from chirp.demo.stored import Stored, address_of, indent
+from chirp.demo.stored import Stored, indent
 from chirp.errors import ChirpError, ConfigurationError, StoreUnavailable
+from chirp.redis_url import address_of
 
 DOCUMENT = '{\n  "data": {\n    "a \\"quoted\\" key": [-1.5e3, true, null, "text: \\\\"]\n  }\n}'
 
 
-def run_without(module: str) -> subprocess.CompletedProcess[str]:
+def run_without(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command where importing `module` fails."""
-    program = f"import sys; sys.modules[{module!r}] = None; from chirp.cli import main; main()"
+    program = (
+        f"import sys; sys.modules[{module!r}] = None; sys.argv[1:] = {arguments!r}; from chirp.cli import main; main()"
+    )
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
 
 
-@pytest.mark.parametrize("module", cli.NEEDED)
-def test_a_missing_package_is_named_with_the_install_line(module: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "module", "extras"),
+    [
+        *(("demo", module, "demo") for module in cli.NEEDED),
+        ("check", "redis", "cli,redis"),
+        ("secret", "rich", "cli"),
+        ("secret", "typer", "cli"),
+    ],
+)
+def test_a_missing_package_is_named_with_the_install_line(command: str, module: str, extras: str) -> None:
     """One line without a traceback, and exit code 1."""
-    done = run_without(module)
+    done = run_without(module, command)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"chirp: the command needs {module}, which is not installed: pip install 'chirp-sessions[demo]'\n"
+        f"chirp: the command needs {module}, which is not installed: pip install 'chirp-sessions[{extras}]'\n"
     )
+
+
+def test_a_secret_needs_no_redis() -> None:
+    """Whoever keeps sessions in cookies has not installed it."""
+    done = run_without("redis", "secret")
+    assert (done.returncode, len(done.stdout), done.stderr) == (0, 44, "")
 
 
 def test_a_defect_is_not_taken_for_a_missing_package() -> None:
     """A module of this package that cannot be found is a traceback, since installing something would not help."""
-    done = run_without("chirp.embedded")
+    done = run_without("chirp.embedded", "demo")
     assert "Traceback" in done.stderr
     assert "pip install" not in done.stderr
 

@@ -36,6 +36,7 @@ LAYERS = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 PURE = ("config", "session_id", "codec", "expiry", "cookie", "decision", "user_index")
+COMMAND_LINE = {"checks", "cli.py", "commands", "demo", "redis_url.py"}
 CLOCKS_AND_IO = {"asyncio", "anyio", "redis", "time", "datetime", "socket", "threading"}
 FILES = {path.stem: path for path in (PACKAGE / "middleware" / "sessions").glob("*.py") if path.stem != "__init__"}
 
@@ -105,11 +106,12 @@ def test_decisions_know_no_event_loop_and_no_clock(name: str) -> None:
 
 
 def test_only_the_redis_modules_import_redis() -> None:
-    """Of the library; the demo starts and shows a server of its own."""
+    """Of the library; the command line is another matter."""
     importing = {
         path.stem
         for path in PACKAGE.rglob("*.py")
-        if path.parent.name != "demo" and any(one.split(".")[0] in ("redis", "hiredis") for one in imports_of(path))
+        if path.relative_to(PACKAGE).parts[0] not in COMMAND_LINE
+        and any(one.split(".")[0] in ("redis", "hiredis") for one in imports_of(path))
     }
     assert importing == {
         "redis_client",
@@ -156,3 +158,21 @@ def test_importing_the_sessions_loads_no_demo_and_no_command_line() -> None:
         f"import sys, {SESSIONS}; print([one for one in ('typer', 'rich', 'uvicorn', 'jinja2') if one in sys.modules])"
     )
     assert without_redis(program) == "[]"
+
+
+def test_the_library_imports_nothing_of_the_command_line() -> None:
+    """The command line is on top of it."""
+    names = {f"chirp.{name.removesuffix('.py')}" for name in COMMAND_LINE}
+    importing = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] not in COMMAND_LINE
+        and any(one == name or one.startswith(f"{name}.") for one in imports_of(path) for name in names)
+    }
+    assert not importing
+
+
+@pytest.mark.parametrize("name", ["access", "durability", "facts", "finding", "memory", "server"])
+def test_findings_are_made_without_io(name: str) -> None:
+    """What is decided from facts can be tested without a server."""
+    assert not {one.split(".")[0] for one in imports_of(PACKAGE / "checks" / f"{name}.py")} & CLOCKS_AND_IO

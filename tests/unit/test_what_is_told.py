@@ -21,7 +21,9 @@ TOLD_TO_WHO_CALLS = {
     "kind",  # StoreUnavailable or one of its subclasses
 }
 TOLD_TO_WAITERS = {"tell_failure", "_fail"}  # the text is the second of what they are given
-STAND_ALONE = {"demo", "embedded.py", "cli.py"}  # for development on one's own machine
+# Never part of an app: for development on one's own machine, and the command line. What the latter tells of a URL is in
+# `test_check_command.py` and `test_cli.py`: no secret.
+STAND_ALONE = {"checks", "cli.py", "commands", "demo", "embedded.py", "redis_url.py"}
 
 # What log calls are given besides their text.
 LOGGED = {
