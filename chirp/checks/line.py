@@ -72,7 +72,7 @@ class Line:
         if isinstance(connection, UnixDomainSocketConnection):
             return Link("unix", loopback=True, password=password)
         sock = connection._sock  # noqa: SLF001 - redis-py gives no other way to the certificate
-        loopback = ip_address(sock.getpeername()[0].partition("%")[0]).is_loopback
+        loopback = ip_address(sock.getpeername()[0]).is_loopback
         if not isinstance(connection, SSLConnection):
             return Link("redis", loopback, password)
         certificate = sock.getpeercert() or {}  # empty where it was not checked

@@ -1,9 +1,11 @@
 """docs/redis.md is executed: each of its programs reaches the servers that the text around it is about."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from programs import Document
 from redis import Redis
 from servers import OwnServer, program_on_path
 from starlette.testclient import TestClient
+from typer.testing import CliRunner
 from visits import put, read, visit
 
 from benchmarks.cluster import RunningCluster
@@ -20,10 +23,14 @@ from chirp import (
     RedisSessionStore,
     SessionConfig,
     SessionMiddleware,
+    checks,
     get_session,
     regenerate_session,
     rotate_session,
 )
+from chirp.checks.examine import examine
+from chirp.checks.finding import Severity
+from chirp.commands import commands
 from chirp.middleware.sessions.session import Session
 
 PAGE = Document("docs/redis.md")
@@ -161,3 +168,33 @@ def test_the_acl_of_a_cluster_is_enough(redis_cluster: RunningCluster) -> None:
     asked = sum(node.calls("asking") for node in redis_cluster.nodes)
     asyncio.run(live_while_a_slot_moves("chirp:session:{one slot}"))
     assert sum(node.calls("asking") for node in redis_cluster.nodes) > asked
+
+
+@pytest.mark.parametrize("name", ["node", "cluster"])
+def test_a_check_finds_no_right_missing_in_the_acl(name: str, server: OwnServer, redis_cluster: RunningCluster) -> None:
+    """What `chirp check` tries is what the page says; only looking through all sessions needs more."""
+    for url in [server.url] if name == "node" else [node.url for node in redis_cluster.nodes]:
+        with Redis.from_url(url) as client:
+            client.execute_command(*acl(name))
+    found = examine(url.replace("redis://", "redis://shop:password@"), "chirp:session:")
+    assert not [each for each in found if each.severity is Severity.ERROR]
+    assert {each.found for each in found if each.check == "permissions"} == {"the user may not call DBSIZE, SCAN"}
+
+
+def test_each_check_is_in_the_table() -> None:
+    """By the name that programs read, and no other is."""
+    table = PAGE.text.partition("| check | an error |")[2].partition("\n\n")[0]
+    sources = "".join(path.read_text("utf-8") for path in Path(checks.__path__[0]).glob("*.py"))
+    made = set(re.findall(r'(?:Finding|ok)\(\s*"([a-z-]+)"', sources))
+    assert set(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)) == made
+
+
+def test_the_json_of_a_check(server: OwnServer) -> None:
+    """The page shows what the command prints, of a server that keeps nothing on disk."""
+    block = re.search(r"<!-- json: check -->\n```json\n(.*?)```", PAGE.text, re.DOTALL)
+    assert block is not None
+    shown = json.loads(block[1])
+    printed = json.loads(CliRunner().invoke(commands, ["check", "--json", "--redis", server.url]).stdout)
+    address = server.url.removeprefix("redis://").removesuffix("/0")
+    shown["address"] = shown["findings"][0]["node"] = address
+    assert printed | {"findings": printed["findings"][:1]} == shown

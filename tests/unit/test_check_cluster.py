@@ -8,6 +8,7 @@ from redis.crc import key_slot
 from servers import running_cluster
 
 from benchmarks.cluster import RunningCluster
+from chirp.checks.examine import examine
 from chirp.checks.finding import Severity
 
 GOOD = {"maxmemory": "100mb", "appendonly": "yes", "cluster-require-full-coverage": "no"}
@@ -49,6 +50,19 @@ def test_memory_is_full_is_found_behind_its_node(cluster: RunningCluster) -> Non
     """The key that is tried belongs to the node that is looked at, so that it does not only point elsewhere."""
     cluster.nodes[1].command("CONFIG", "SET", "maxmemory", "1")
     assert bad(findings(cluster.nodes[0].url)) == [("writes", ERROR)]
+
+
+def test_nodes_that_leave_their_host_out_are_found(cluster: RunningCluster) -> None:
+    """They mean the one that was asked."""
+    cluster.configure({"cluster-preferred-endpoint-type": "unknown-endpoint"})
+    assert len([each for each in findings(cluster.nodes[0].url) if each.check == "writes"]) == 3
+
+
+def test_a_prefix_with_a_hash_tag_is_looked_at(cluster: RunningCluster) -> None:
+    """All its keys are on one node, where a change is tried; the others are looked at all the same."""
+    found = examine(cluster.nodes[0].url, "{shop}:")
+    assert [each.node for each in found if each.check == "writes"] == [f"127.0.0.1:{cluster.owner('{shop}:').port}"]
+    assert len({each.node for each in found if each.check == "persistence"}) == 3
 
 
 def test_a_slot_that_nobody_serves_is_found(cluster: RunningCluster) -> None:

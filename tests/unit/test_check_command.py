@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from check_kit import GOOD, PREFIX
+from demo_site import silent_listener
 from redis import Redis
 from servers import StartServer
 from typer.testing import CliRunner
@@ -126,6 +127,14 @@ def test_what_cannot_be_asked_is_one_line_and_exit_code_2(url: str, told: str) -
     assert errors.startswith("chirp check: ")
     assert told in errors
     assert PASSWORD not in errors
+
+
+def test_a_server_that_never_answers_is_given_up() -> None:
+    """After three seconds, whatever the URL says."""
+    with silent_listener() as silent:
+        port = silent.getsockname()[1]
+        code, _, errors = run("check", "--redis", f"redis://127.0.0.1:{port}?socket_timeout=300")
+    assert (code, errors) == (2, f"chirp check: Redis at 127.0.0.1:{port} did not answer within 3 seconds\n")
 
 
 def test_it_works_without_what_only_the_demo_needs(own_server: StartServer) -> None:

@@ -1,15 +1,17 @@
-"""What `chirp check` makes of facts that no server here can be brought to: old versions, other machines, late replicas."""
+"""What `chirp check` makes of facts that no server here can be brought to: old versions, other machines, slow ways."""
 
+import itertools
 from dataclasses import replace
+from unittest.mock import Mock
 
 import pytest
 from check_kit import ERROR, NOTE, WARNING, bad, only
 from redis.exceptions import NoPermissionError, ResponseError
 
-from chirp.checks import access, durability, server
+from chirp.checks import access, durability, gathering, server
 from chirp.checks.facts import Facts, Link, Refusal
 from chirp.checks.finding import Severity
-from chirp.checks.line import refused, text_of
+from chirp.checks.line import Line, refused, text_of
 
 FACTS = Facts("10.0.0.7:6379", "chirp:session:", Link("redis", loopback=False, password=True), round_trips=[0.001])
 PRIMARY = {"role": "master", "aof_enabled": "1"}
@@ -116,6 +118,23 @@ def test_snapshots_that_could_not_be_looked_at_are_not_said_to_be_there() -> Non
 def test_refusals_are_told_apart(error: ResponseError, why: Refusal) -> None:
     """By what servers of several versions say."""
     assert refused(error).why is why
+
+
+def test_a_servers_words_are_cut() -> None:
+    """They may quote what was sent."""
+    assert len(refused(ResponseError("x" * 1000)).words) == 200
+
+
+def test_a_number_that_is_none_counts_as_nothing() -> None:
+    """Servers that are like Redis may say otherwise what they say."""
+    assert replace(FACTS, info={"maxmemory": "plenty"}).number("maxmemory") == 0
+
+
+def test_a_slow_way_is_not_measured_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer round trips tell enough."""
+    times = itertools.count(step=0.5)
+    monkeypatch.setattr(gathering.time, "perf_counter", lambda: next(times))
+    assert gathering.measure(Mock(Line), "key") == [0.5] * 4
 
 
 def test_a_servers_words_command_no_terminal() -> None:

@@ -111,6 +111,14 @@ async def test_a_way_that_stands_still_at_times_is_found(own_server: StartServer
     assert bad(found) == [("latency", WARNING)]
 
 
+async def test_a_server_that_is_loading_is_told(own_server: StartServer) -> None:
+    """It has begun, and has not read all that it had stored."""
+    async with proxied(own_server().url) as proxy:
+        proxy.error = b"-LOADING Redis is loading the dataset in memory\r\n"
+        with pytest.raises(StoreUnavailable, match="is still loading what it had stored"):
+            await looked_at(proxy.url)
+
+
 async def test_a_server_that_goes_away_is_told(own_server: StartServer) -> None:
     """In the middle of it."""
     async with proxied(own_server(*GOOD).url) as proxy:
