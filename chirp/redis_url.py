@@ -7,9 +7,9 @@ import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from redis.connection import ConnectionPool
+from redis.connection import parse_url
 from redis.exceptions import AuthenticationError, BusyLoadingError, InvalidResponse, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -20,14 +20,14 @@ BAD_URL = "--redis or CHIRP_REDIS_URL: not a URL such as redis://localhost:6379/
 T = TypeVar("T")
 
 
-def pool_of(redis_url: str) -> ConnectionPool:
-    """Return redis-py's pool for a URL, from which connections and their settings may be had; nothing is connected.
+def settings_of(redis_url: str) -> dict[str, Any]:
+    """Return what redis-py makes of a URL: settings of a connection, by name.
 
     Raises:
         ConfigurationError: not a URL that redis-py understands.
     """
     try:
-        return ConnectionPool.from_url(redis_url)
+        return dict(parse_url(redis_url))  # type: ignore[no-untyped-call]
     except ValueError:
         raise ConfigurationError(BAD_URL) from None
 
@@ -38,7 +38,7 @@ def address_of(redis_url: str) -> str:
     Raises:
         ConfigurationError: not a URL that redis-py understands.
     """
-    parts = pool_of(redis_url).connection_kwargs
+    parts = settings_of(redis_url)
     if "path" in parts:
         return str(parts["path"])
     return host_and_port(str(parts.get("host", "localhost")), int(parts.get("port", 6379)))

@@ -54,7 +54,7 @@ def writes(facts: Facts) -> Iterator[Finding]:
     if why in NO_WRITES:
         found, reason, remedy = NO_WRITES[why]
         link = facts.info.get("master_link_status")
-        broken = "; its link to the primary is down" if why is Refusal.READ_ONLY and link == "down" else ""
+        broken = "; its link to the primary is down" if link == "down" else ""
         yield Finding("writes", Severity.ERROR, found + broken, reason, remedy)
     elif facts.info.get("role") == "slave":
         yield Finding(

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from redis.backoff import NoBackoff
-from redis.connection import SSLConnection, UnixDomainSocketConnection
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import (
     AskError,
     ClusterDownError,
@@ -22,7 +22,7 @@ from redis.exceptions import (
 from redis.retry import Retry
 
 from chirp.checks.facts import Link, Refusal, Refused
-from chirp.redis_url import pool_of
+from chirp.redis_url import settings_of
 
 ANSWER_SECONDS = 3.0
 LONGEST_WORDS = 200  # characters
@@ -124,8 +124,8 @@ def target_of(redis_url: str) -> Target:
     Raises:
         ConfigurationError: redis-py does not understand it.
     """
-    pool = pool_of(redis_url)
-    settings = dict(pool.connection_kwargs)
+    settings = settings_of(redis_url)
+    kind = settings.pop("connection_class", Connection)
     database = int(settings.pop("db", 0) or 0)
     settings |= {
         "protocol": 2,
@@ -135,7 +135,7 @@ def target_of(redis_url: str) -> Target:
         "health_check_interval": 0,
         "retry": Retry(NoBackoff(), 0),
     }
-    return Target(pool.connection_class, settings, database)
+    return Target(kind, settings, database)
 
 
 def refused(error: ResponseError) -> Refused:

@@ -179,11 +179,23 @@ def test_keys_that_the_user_may_not_use_are_found(own_server: StartServer) -> No
     assert f"~{PREFIX}*" in only(found, "permissions").remedy
 
 
+def test_a_user_default_who_is_off_needs_no_password(own_server: StartServer) -> None:
+    """Nobody can be that user, whoever is listened to."""
+    server = own_server(*GOOD, "--bind", "127.0.0.1", "-192.0.2.1", "--protected-mode", "no")
+    url = with_user(server, "~*", "+@all")
+    with Redis.from_url(url) as client:
+        client.execute_command("ACL", "SETUSER", "default", "off")
+        assert bad(findings(url)) == []
+        client.execute_command("ACL", "SETUSER", "default", "on")
+    assert bad(findings(url)) == [("password", ERROR)]
+
+
 def test_a_database_that_is_not_there_is_found(own_server: StartServer) -> None:
     """The server's own words say what is wrong."""
     found = findings(own_server(*GOOD).url.removesuffix("0") + "99")
     assert bad(found) == [("commands", ERROR)]
     assert 'refuses SELECT: "DB index is out of range"' in only(found, "commands").found
+    assert "keys" not in {each.check for each in found}  # they would be those of another database
 
 
 @pytest.mark.parametrize("seconds", [60, -60])

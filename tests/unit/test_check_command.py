@@ -9,10 +9,14 @@ import pytest
 from check_kit import GOOD, PREFIX
 from demo_site import silent_listener
 from redis import Redis
+from rich.console import Console
 from servers import StartServer
 from typer.testing import CliRunner
 
+from chirp.checks import examine
+from chirp.checks.finding import Finding, Severity
 from chirp.commands import commands
+from chirp.commands.check import table
 
 EVICTING = ("--maxmemory-policy", "allkeys-lru")
 PASSWORD = "s3cret-word"
@@ -135,6 +139,45 @@ def test_a_server_that_never_answers_is_given_up() -> None:
         port = silent.getsockname()[1]
         code, _, errors = run("check", "--redis", f"redis://127.0.0.1:{port}?socket_timeout=300")
     assert (code, errors) == (2, f"chirp check: Redis at 127.0.0.1:{port} did not answer within 3 seconds\n")
+
+
+def test_a_check_takes_no_longer_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many nodes there are, and however long the look-up of a name takes."""
+    monkeypatch.setattr(examine, "LONGEST_SECONDS", 0.1)
+    with silent_listener() as silent:
+        port = silent.getsockname()[1]
+        code, _, errors = run("check", "--redis", f"redis://127.0.0.1:{port}")
+    assert (code, errors) == (2, f"chirp check: Redis at 127.0.0.1:{port} did not answer within 0.1 seconds\n")
+
+
+def test_a_terminal_shows_colours(own_server: StartServer) -> None:
+    """And a pipe does not, as above."""
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    done = subprocess.run(
+        [sys.executable, "-m", "chirp.cli", "check", "--redis", own_server(*GOOD, *EVICTING).url],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**environment, "FORCE_COLOR": "1", "TERM": "xterm"},
+    )
+    assert done.stdout.startswith("\x1b[1;31merror")
+
+
+def test_what_several_nodes_share_is_said_once() -> None:
+    """With their addresses, unless it is all of them."""
+
+    def of(node: str, check: str) -> Finding:
+        return Finding(check, Severity.WARNING, "found", "reason", "remedy", node)
+
+    found = [of("a:1", "all"), of("a:2", "all"), of("a:1", "one"), of("", "cluster")]
+    console = Console(width=80)
+    with console.capture() as shown:
+        console.print(table(found))
+    assert [line.split("  ", 1)[1].strip() for line in shown.get().splitlines() if "found" in line] == [
+        "all  found  (every node)",
+        "one  found  (a:1)",
+        "cluster  found",
+    ]
 
 
 def test_it_works_without_what_only_the_demo_needs(own_server: StartServer) -> None:

@@ -8,10 +8,10 @@ import pytest
 from check_kit import ERROR, NOTE, WARNING, bad, only
 from redis.exceptions import NoPermissionError, ResponseError
 
-from chirp.checks import access, durability, gathering, server
+from chirp.checks import access, durability, gathering, memory, server
 from chirp.checks.facts import Facts, Link, Refusal
 from chirp.checks.finding import Severity
-from chirp.checks.line import Line, refused, text_of
+from chirp.checks.line import Line, refused, target_of, text_of
 
 FACTS = Facts("10.0.0.7:6379", "chirp:session:", Link("redis", loopback=False, password=True), round_trips=[0.001])
 PRIMARY = {"role": "master", "aof_enabled": "1"}
@@ -90,6 +90,13 @@ def test_replicas_that_are_late_are_found(replica: str, expected: list[tuple[str
     assert bad(list(durability.findings(facts))) == expected
 
 
+def test_keys_that_were_evicted_are_counted() -> None:
+    """So that it is known whether it has happened."""
+    info = {"maxmemory": "1048576", "maxmemory_policy": "allkeys-lru", "evicted_keys": "1234"}
+    finding = only(list(memory.findings(replace(FACTS, info=info))), "eviction")
+    assert finding.found.endswith("with maxmemory at 1.0 MB; 1,234 keys have been evicted since the start")
+
+
 @pytest.mark.parametrize("state", ["aof_last_write_status", "aof_last_bgrewrite_status"])
 def test_an_append_only_file_that_cannot_be_written_is_found(state: str) -> None:
     """A restart would bring back what is in it."""
@@ -118,6 +125,24 @@ def test_snapshots_that_could_not_be_looked_at_are_not_said_to_be_there() -> Non
 def test_refusals_are_told_apart(error: ResponseError, why: Refusal) -> None:
     """By what servers of several versions say."""
     assert refused(error).why is why
+
+
+def test_a_check_has_its_own_deadlines_and_form_of_replies() -> None:
+    """Whatever the URL says."""
+    deadlines = "socket_timeout=300&socket_connect_timeout=300&health_check_interval=1&retry_on_timeout=true"
+    target = target_of(f"redis://localhost:7000/2?{deadlines}&protocol=3&decode_responses=true")
+    assert target.settings.pop("retry").get_retries() == 0
+    assert target.database == 2
+    assert target.settings == {
+        "host": "localhost",
+        "port": 7000,
+        "socket_timeout": 3.0,
+        "socket_connect_timeout": 3.0,
+        "protocol": 2,
+        "decode_responses": False,
+        "health_check_interval": 0,
+        "retry_on_timeout": True,
+    }
 
 
 def test_a_servers_words_are_cut() -> None:
