@@ -90,6 +90,13 @@ def test_replicas_that_are_late_are_found(replica: str, expected: list[tuple[str
     assert bad(list(durability.findings(facts))) == expected
 
 
+@pytest.mark.parametrize(("doubt", "expected"), [(0.5, [("clock", WARNING)]), (1.5, [])])
+def test_a_clock_is_not_suspected_for_a_slow_reply(doubt: float, expected: list[tuple[str, Severity]]) -> None:
+    """Three seconds may be one and a half, if the reply took so long."""
+    facts = replace(FACTS, clock_ahead=3.0, clock_doubt=doubt)
+    assert bad(list(server.findings(facts))) == expected
+
+
 def test_keys_that_were_evicted_are_counted() -> None:
     """So that it is known whether it has happened."""
     info = {"maxmemory": "1048576", "maxmemory_policy": "allkeys-lru", "evicted_keys": "1234"}
