@@ -30,6 +30,7 @@ from chirp import (
 )
 from chirp.checks.examine import examine
 from chirp.checks.finding import Severity
+from chirp.checks.permissions import Use, needed
 from chirp.commands import commands
 from chirp.middleware.sessions.session import Session
 
@@ -179,6 +180,14 @@ def test_a_check_finds_no_right_missing_in_the_acl(name: str, server: OwnServer,
     found = examine(url.replace("redis://", "redis://shop:password@"), "chirp:session:")
     assert not [each for each in found if each.severity is Severity.ERROR]
     assert {each.found for each in found if each.check == "permissions"} == {"the user may not call DBSIZE, SCAN"}
+
+
+@pytest.mark.parametrize("name", ["node", "cluster"])
+def test_a_check_tries_each_right_of_the_acl(name: str) -> None:
+    """And no other, but for what the command line needs."""
+    tried = needed(cluster=name == "cluster", database=0)
+    shown = {word for word in acl(name) if word.startswith("+")}
+    assert {each.rule for each in tried if each.use is not Use.COMMAND_LINE} == shown
 
 
 def test_each_check_is_in_the_table() -> None:
