@@ -17,7 +17,7 @@ SESSIONS = "chirp.middleware.sessions"
 LAYERS = (
     ("errors",),
     ("config", "session_id", "codec", "expiry", "cookie", "decision", "user_index"),
-    ("session", "store", "steps", "merging"),
+    ("session", "store", "steps", "merging", "metering", "telemetry"),
     (
         "redis_wire",
         "redis_sentinel",
