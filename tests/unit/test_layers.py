@@ -155,3 +155,11 @@ def test_importing_the_sessions_loads_no_demo_and_no_command_line() -> None:
         f"import sys, {SESSIONS}; print([one for one in ('typer', 'rich', 'uvicorn', 'jinja2') if one in sys.modules])"
     )
     assert without_redis(program) == "[]"
+
+
+def test_only_metering_imports_opentelemetry() -> None:
+    """It is an extra."""
+    importing = {
+        path.stem for path in PACKAGE.rglob("*.py") if any(one.startswith("opentelemetry") for one in imports_of(path))
+    }
+    assert importing == {"metering"}
