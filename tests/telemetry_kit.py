@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, Metric, MetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -37,15 +37,17 @@ class Told:
         self.meters.shutdown()
         self.tracers.shutdown()
 
+    def _all(self) -> list[Metric]:
+        data = self._reader.get_metrics_data()
+        resources = data.resource_metrics if data is not None else ()
+        return [metric for resource in resources for scope in resource.scope_metrics for metric in scope.metrics]
+
+    def units(self) -> dict[str, str]:
+        return {metric.name: metric.unit for metric in self._all()}
+
     def metrics(self) -> dict[str, list[Any]]:
         """Return the data points of every metric, by its name without `chirp.sessions.`."""
-        data = self._reader.get_metrics_data()
-        return {
-            metric.name.removeprefix("chirp.sessions."): list(metric.data.data_points)
-            for resource in (data.resource_metrics if data is not None else ())
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-        }
+        return {metric.name.removeprefix("chirp.sessions."): list(metric.data.data_points) for metric in self._all()}
 
     def counts(self, name: str) -> dict[str, int]:
         """Return a counter's values by the value of their attributes, joined; "" for one without."""
