@@ -67,15 +67,16 @@ class Told:
 
 
 @contextmanager
-def set_up(*readers: MetricReader) -> Iterator[Told]:
+def set_up(*readers: MetricReader, tracing: bool = True) -> Iterator[Told]:
     """Take the place of an SDK that an app has set up, which it can do only once in a process."""
     told = Told(*readers)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metering, "current", None)
         patch.setattr(metrics, "get_meter_provider", lambda: told.meters)
         patch.setattr(metrics, "get_meter", told.meters.get_meter)
-        patch.setattr(trace, "get_tracer_provider", lambda: told.tracers)
-        patch.setattr(trace, "get_tracer", told.tracers.get_tracer)
+        if tracing:
+            patch.setattr(trace, "get_tracer_provider", lambda: told.tracers)
+            patch.setattr(trace, "get_tracer", told.tracers.get_tracer)
         yield told
     told.shutdown()
 

@@ -15,7 +15,7 @@ from telemetry_kit import Told, events, set_up
 from visits import CONFIG, MakeStore, commit, put, read, visit
 
 from chirp.errors import StoreUnavailable
-from chirp.middleware.sessions import RedisSessionStore, rotate_session
+from chirp.middleware.sessions import RedisSessionStore, metering, rotate_session
 from chirp.middleware.sessions.metering import MeteredNodes
 from chirp.middleware.sessions.redis_node import RedisNode
 from chirp.middleware.sessions.session import Session
@@ -217,6 +217,15 @@ async def test_an_sdk_that_is_set_up_before_the_first_request_is_in_time(make_st
         await put(store, a=1)
         assert isinstance(store._nodes.get(), MeteredNodes)
         assert told.total("writes") == 1
+
+
+async def test_where_only_metrics_are_set_up_no_spans_are_made(make_store: MakeStore) -> None:
+    """The API's own tracer would make one for nobody."""
+    with set_up(tracing=False) as told:
+        await put(make_store(), a=1)
+        assert told.total("writes") == 1
+        assert metering.current is not None
+        assert metering.current.start_span("read", "a key") is None
 
 
 WITHOUT_OPENTELEMETRY = """

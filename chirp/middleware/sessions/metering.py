@@ -87,12 +87,11 @@ class Instruments:
         """Return a span that a request's own one is the parent of; None where nobody would see it."""
         if self._tracer is None:
             return None
-        span = self._tracer.start_span(f"{SCOPE}.{operation}", kind=self._client)
-        if span.is_recording():
-            span.set_attributes(
-                {"db.system.name": "redis", OPERATION: operation, "chirp.sessions.session": name_of(key)}
-            )
-        return span
+        return self._tracer.start_span(
+            f"{SCOPE}.{operation}",
+            kind=self._client,
+            attributes={"db.system.name": "redis", OPERATION: operation, "chirp.sessions.session": name_of(key)},
+        )
 
     def fail_span(self, span: "Span", kind: str) -> None:
         """Mark a span as failed. The error itself stays out: what its causes quote may be a user's data."""
