@@ -102,9 +102,39 @@ async def test_an_end_is_told_by_the_name_that_the_id_came_with(
 
 async def test_a_session_revoked_from_outside_is_told(visited: Browser, caplog: pytest.LogCaptureFixture) -> None:
     """By the name that its own events had."""
-    await visited.store.revoke(visited.cookie)
+    await visited.store.revoke_id(visited.cookie)
     (record,) = caplog.records
     assert fields_of(record) == {"event": "revoked", "session": name_of(visited), "handle": None}
+    assert record.levelno == logging.INFO
+
+
+@pytest.mark.parametrize("user_id", [7, None])
+async def test_a_session_revoked_by_its_handle_is_told(
+    visited: Browser, caplog: pytest.LogCaptureFixture, user_id: int | None
+) -> None:
+    """With it, whether the session has a user or not."""
+    await visited.visit(put(user_id=user_id))
+    caplog.clear()
+    handle = (await visited.begin()).session.handle
+    assert await visited.store.revoke(handle) is True
+    (record,) = caplog.records
+    assert fields_of(record) == {"event": "revoked", "session": name_of(visited), "handle": handle}
+
+
+async def test_each_session_of_a_user_that_is_revoked_is_told(
+    server_store: ServerSideStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, and nothing of those that have ended before."""
+    browsers = [Browser(server_store) for _ in range(3)]
+    for browser in browsers:
+        await browser.visit(put(user_id=7))
+    names = {name_of(browser) for browser in browsers[:2]}
+    await browsers[2].visit(Session.clear)
+    caplog.clear()
+    await server_store.revoke_user(7)  # type: ignore[attr-defined]
+    await server_store.revoke_user(7)  # type: ignore[attr-defined]
+    assert events(caplog.records) == ["revoked"] * 2
+    assert {fields_of(record)["session"] for record in caplog.records} == names
 
 
 async def test_an_unknown_id_is_told(server_browser: Browser, caplog: pytest.LogCaptureFixture) -> None:
@@ -164,7 +194,7 @@ async def test_nothing_is_told_of_what_the_store_has_not_acknowledged(
         with pytest.raises(StoreUnavailable):
             await visited.visit(ACTIONS[action][0])
     with pytest.raises(StoreUnavailable):
-        await visited.store.revoke(visited.cookie)
+        await visited.store.revoke_id(visited.cookie)
     assert events(caplog.records) == []
 
 

@@ -202,6 +202,25 @@ async def test_no_id_and_no_data_is_in_what_is_told(told: Told, store: RedisSess
     assert [one for one in (unknown, cookie, renewed, ended, "s3cret", *hashes) if one is None or one in text] == []
 
 
+async def test_what_is_asked_of_an_index_is_no_write_of_a_session_and_names_none(
+    told: Told, store: RedisSessionStore
+) -> None:
+    """A user's index has a key of its own, which is in no span."""
+    await put(store, user_id=7)
+    await store.list_sessions(7)
+    created, *others = [span for span in told.spans() if span.name == "chirp.sessions.run"]
+    assert told.counts("writes") == {"run": 1}
+    assert "chirp.sessions.session" in (created.attributes or {})
+    assert others != []
+    assert not any("chirp.sessions.session" in (span.attributes or {}) for span in others)
+
+
+async def test_a_store_that_is_measured_can_be_looked_through(told: Told, store: RedisSessionStore) -> None:
+    """As any other."""
+    cookie = await put(store, a=1)
+    assert [info.key async for scan in store.scan_sessions() for info in scan.sessions] == [store.key_for(cookie)]
+
+
 async def test_without_an_sdk_requests_take_the_nodes_as_they_are(store: RedisSessionStore) -> None:
     """The API alone, which other packages bring along, changes nothing."""
     await put(store, a=1)

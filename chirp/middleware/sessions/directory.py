@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from chirp.errors import StoreUnavailable
-from chirp.middleware.sessions import session_id
+from chirp.middleware.sessions import session_id, telemetry
 from chirp.middleware.sessions.codec import encode_user
 from chirp.middleware.sessions.server_side import ServerSideStore, to_the_end
 from chirp.middleware.sessions.session import current_session
-from chirp.middleware.sessions.steps import Delist, Members
+from chirp.middleware.sessions.steps import Delist, Members, Step
 from chirp.middleware.sessions.user_index import Member, index_key, read_member, write_member
 
 AT_ONCE = 500  # keys asked for together, so that a user with very many sessions takes little memory
@@ -111,7 +111,7 @@ class DirectoryStore(ServerSideStore):
             return False
         if found.user_id is not None:
             return await to_the_end(self._end_listed(found.user_id, only=handle)) > 0
-        return await to_the_end(self._end_at(found.key))
+        return await to_the_end(self._revoke_at(found.key, handle))
 
     async def revoke_user(self, user_id: Any, *, keep: str | None = None) -> int:
         """End the sessions of a user on every device; requests in flight bring none of them back.
@@ -141,7 +141,7 @@ class DirectoryStore(ServerSideStore):
             StoreUnavailable: nothing is acknowledged.
         """
         if session_id.is_well_formed(id_):
-            await to_the_end(self._end_at(self.key_for(id_)))
+            await to_the_end(self._revoke_at(self.key_for(id_), None))
 
     async def find_session(self, handle: str, *, user_id: Any = None) -> SessionInfo | None:
         """Return the live session with a handle; None if there is none.
@@ -204,10 +204,20 @@ class DirectoryStore(ServerSideStore):
         async for members in self._members_of(user_id):
             chosen = [each for each in members if each.handle != keep and only in (None, each.handle)]
             died = await asyncio.gather(
-                *(self._end_at(self.key_prefix + each.key_hash, Delist(index, write_member(each))) for each in chosen)
+                *(
+                    self._revoke_at(self.key_prefix + each.key_hash, each.handle, Delist(index, write_member(each)))
+                    for each in chosen
+                )
             )
             ended += sum(died)
         return ended
+
+    async def _revoke_at(self, key: str, handle: str | None, *afterwards: Step) -> bool:
+        """End the session at a key, or what it was rotated to; tell whether one of them was live."""
+        died = await self._end_at(key, *afterwards)
+        if died:
+            telemetry.tell(telemetry.REVOKED, key, handle)
+        return died
 
     async def _read_infos(self, keys: Sequence[str]) -> list[SessionInfo | None]:
         """Return what lives under each of the keys; None where nothing does."""

@@ -8,7 +8,7 @@ of a metric's attribute is another time series.
 
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -16,7 +16,7 @@ from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions.codec import is_document, read_tombstone
 from chirp.middleware.sessions.merging import Write, Written
 from chirp.middleware.sessions.session_id import name_of
-from chirp.middleware.sessions.steps import NO_DOCUMENT, Delete, Look, Reply, Step
+from chirp.middleware.sessions.steps import NO_DOCUMENT, Create, End, Reply, Step, Swap
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 SCOPE = "chirp.sessions"
 OPERATION = "chirp.sessions.operation"
+OF_A_SESSION = (Create, Swap, End)  # of the steps; others look, take something back, or keep a user's index
 OF_OPERATION = {name: {OPERATION: name} for name in ("read", "write", "run")}
 DURATIONS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)  # seconds
 SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -36,6 +37,7 @@ class Nodes(Protocol):
     def read(self, key: str, /) -> Awaitable[bytes | None]: ...
     def write(self, write: Write, /) -> Awaitable[Written]: ...
     def run(self, steps: Sequence[Step], /) -> Awaitable[list[Reply]]: ...
+    def scan(self, pattern: str, /) -> AsyncIterator[tuple[list[str], float]]: ...
     async def aclose(self) -> None: ...
 
 
@@ -83,15 +85,19 @@ class Instruments:
         else:
             alone.add(1)
 
-    def start_span(self, operation: str, key: str) -> "Span | None":
-        """Return a span that a request's own one is the parent of; None where nobody would see it."""
+    def start_span(self, operation: str, key: str | None) -> "Span | None":
+        """Return a span that a request's own one is the parent of; None where nobody would see it.
+
+        Args:
+            operation: what is asked of the store.
+            key: of the session that it is about; None where it is about none, or about a user.
+        """
         if self._tracer is None:
             return None
-        return self._tracer.start_span(
-            f"{SCOPE}.{operation}",
-            kind=self._client,
-            attributes={"db.system.name": "redis", OPERATION: operation, "chirp.sessions.session": name_of(key)},
-        )
+        attributes = {"db.system.name": "redis", OPERATION: operation}
+        if key is not None:
+            attributes["chirp.sessions.session"] = name_of(key)
+        return self._tracer.start_span(f"{SCOPE}.{operation}", kind=self._client, attributes=attributes)
 
     def fail_span(self, span: "Span", kind: str) -> None:
         """Mark a span as failed. The error itself stays out: what its causes quote may be a user's data."""
@@ -164,10 +170,14 @@ class MeteredNodes:
         return result
 
     async def run(self, steps: Sequence[Step]) -> list[Reply]:
-        replies = await self._measure("run", steps[0].key, self._nodes.run(steps))
-        if not all(isinstance(step, Look | Delete) for step in steps):
+        key = next((step.key for step in steps if isinstance(step, OF_A_SESSION)), None)
+        replies = await self._measure("run", key, self._nodes.run(steps))
+        if key is not None:
             self._to.writes.add(1, OF_OPERATION["run"])
         return replies
+
+    def scan(self, pattern: str) -> AsyncIterator[tuple[list[str], float]]:
+        return self._nodes.scan(pattern)  # an operator's; it is no request's wait
 
     async def aclose(self) -> None:
         await self._nodes.aclose()
@@ -183,7 +193,7 @@ class MeteredNodes:
             self._to.misses.add(1, {"chirp.sessions.reason": reason})
         self._to.loads.add(1)
 
-    async def _measure(self, operation: str, key: str, asked: Awaitable[T]) -> T:
+    async def _measure(self, operation: str, key: str | None, asked: Awaitable[T]) -> T:
         span = self._to.start_span(operation, key)
         began = perf_counter()
         try:

@@ -16,6 +16,7 @@ from chirp.middleware.sessions.directory import DirectoryStore
 from chirp.middleware.sessions.merging import Write, Written
 from chirp.middleware.sessions.metering import Nodes, metered
 from chirp.middleware.sessions.per_loop import PerLoop
+from chirp.middleware.sessions.session_id import HASH_DIGITS
 from chirp.middleware.sessions.steps import Create, Delete, Delist, End, Enlist, Reply, Step, Swap
 from chirp.middleware.sessions.user_index import is_document_key
 
@@ -31,7 +32,6 @@ else:
     _missing = None
 
 LONGEST_PREFIX = 512
-HASH_DIGITS = 64
 
 
 class RedisSessionStore(DirectoryStore):

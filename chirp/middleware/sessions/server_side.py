@@ -60,7 +60,7 @@ class ServerSideStore(ServerSideOutcomes):
         return self._resume(value, envelope, https, cookie, key)
 
     def _open_unreachable(self, error: StoreUnavailable, cookie: str, https: bool | None) -> Session:
-        error.session = self._name_of(self.key_for(cookie))
+        error.session = session_id.name_of(self.key_for(cookie))
         if self.config.on_store_error == "unavailable":
             raise error
         log.warning(
@@ -106,7 +106,3 @@ class ServerSideStore(ServerSideOutcomes):
                 extra=telemetry.outage(error.session),
             )
             return None
-
-    def _name_of(self, key: str) -> str:
-        """Return a name for logs: a short piece of the key, from which no id can be found."""
-        return session_id.name_of(key)
