@@ -32,7 +32,12 @@ class StoreUnavailable(SessionError):
 
     Nothing was acknowledged. What was asked either did not happen, or happened wholly and only the
     acknowledgement was lost. The cause, where there is one, is chained.
+
+    Attributes:
+        session: the session as logs name it, by a piece of its key's hash; None where it has no key or is not known.
     """
+
+    session: str | None = None
 
 
 class SessionTooLarge(SessionError):

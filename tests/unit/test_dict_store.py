@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from session_kit import COOKIE, NEW_ID, WatchedStore, browser, config_with, cookies_set
 from starlette.requests import Request
+from telemetry_kit import fields_of
 
 from chirp.app import App
 from chirp.errors import StoreUnavailable
@@ -210,3 +211,22 @@ def test_anonymous_mode_loses_changes_of_a_dict_store_and_no_ends(action: Callab
 
     client = site(handler, FailingStore(known={"a": 1}), on_store_error="anonymous")
     assert client.get("/", headers={"Cookie": f"{COOKIE}=known"}).status_code == status
+
+
+@pytest.mark.parametrize("failing", ["load", "save"])
+def test_an_outage_of_a_dict_store_is_an_event(failing: str, caplog: pytest.LogCaptureFixture) -> None:
+    """In anonymous mode; of which session, is known to the store alone."""
+
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise StoreUnavailable("down")
+
+    def handler() -> str:
+        get_session().update(b=2)
+        return ""
+
+    theirs = DictStore(known={"a": 1})
+    setattr(theirs, failing, fail)
+    client = site(handler, theirs, on_store_error="anonymous")
+    client.get("/", headers={"Cookie": f"{COOKIE}=known"})
+    (record,) = caplog.records
+    assert fields_of(record) == {"event": "unavailable", "session": None}

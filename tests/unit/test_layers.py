@@ -17,7 +17,7 @@ SESSIONS = "chirp.middleware.sessions"
 LAYERS = (
     ("errors",),
     ("config", "session_id", "codec", "expiry", "cookie", "decision", "user_index"),
-    ("session", "store", "steps", "merging"),
+    ("session", "store", "steps", "merging", "metering", "telemetry"),
     (
         "redis_wire",
         "redis_sentinel",
@@ -176,3 +176,11 @@ def test_the_library_imports_nothing_of_the_command_line() -> None:
 def test_findings_are_made_without_io(name: str) -> None:
     """What is decided from facts can be tested without a server."""
     assert not {one.split(".")[0] for one in imports_of(PACKAGE / "checks" / f"{name}.py")} & CLOCKS_AND_IO
+
+
+def test_only_metering_imports_opentelemetry() -> None:
+    """It is an extra."""
+    importing = {
+        path.stem for path in PACKAGE.rglob("*.py") if any(one.startswith("opentelemetry") for one in imports_of(path))
+    }
+    assert importing == {"metering"}

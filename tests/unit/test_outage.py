@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from session_kit import COOKIE, Site, cookies_set
 from starlette.requests import Request
+from telemetry_kit import fields_of
 
-from chirp.middleware.sessions import get_session, regenerate_session, rotate_session
+from chirp.middleware.sessions import get_session, regenerate_session, rotate_session, session_id
 
 FRONTS = ("asgi", "app")
 PRESENTED = {"Cookie": f"{COOKIE}={'a' * 43}"}
@@ -187,6 +188,29 @@ def test_the_log_of_an_outage_holds_no_id(refusing: Site, caplog: pytest.LogCapt
     with caplog.at_level(logging.DEBUG, "chirp"):
         refusing.visit(put(a=2))
     assert (len(caplog.records), str(refusing.cookie) in caplog.text) == (1, False)
+
+
+@pytest.mark.parametrize("mode", ["unavailable", "anonymous"])
+@pytest.mark.parametrize("broken", ["read", "write"])
+def test_an_outage_is_an_event_of_its_session(
+    front: str, mode: str, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether it was met on load or on save; a loss after a failed load is another record."""
+    site = Site(front, on_store_error=mode)
+    site.visit(put(a=1))
+    name = session_id.name_of(site.store.key_for(str(site.cookie)))
+    site.store.broken = {broken}
+    with caplog.at_level(logging.WARNING):
+        site.visit(put(a=2))
+    assert len(caplog.records) == (2 if (mode, broken) == ("anonymous", "read") else 1)
+    assert all(fields_of(record) == {"event": "unavailable", "session": name} for record in caplog.records)
+
+
+def test_an_outage_that_hits_a_new_session_has_no_name(refusing: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """It never had a key."""
+    refusing.store.broken = {"run"}
+    refusing.visit(put(a=1))
+    assert [fields_of(record) for record in caplog.records] == [{"event": "unavailable", "session": None}]
 
 
 def test_in_anonymous_mode_emptying_a_session_is_not_pretended(anonymous: Site) -> None:

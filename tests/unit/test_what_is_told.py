@@ -29,9 +29,18 @@ STAND_ALONE = {"checks", "cli.py", "commands", "demo", "embedded.py", "redis_url
 LOGGED = {
     "error": "an error of this package (see TOLD), or a StoreUnavailable of a store of others, whose words are theirs",
     "outcome.value": "one of the words of Outcome",
-    "self._name_of(key)": "twelve hexadecimal digits of a hash",
+    "session": "twelve hexadecimal digits of a hash",
+    "event.text": "one of the texts in telemetry",
     "session.handle": "URL-safe characters; another handle that stood in the store is replaced first",
     "text + traceback": "log.exception: of a defect in the batcher or in a group; its lines are of this package's code",
+}
+
+# The fields that log calls give to machines.
+FIELDS = {
+    "fields": "an event's name, twelve digits of a hash (of two keys, perhaps), and a handle as above",
+    "outage(error.session)": "the same digits, or None; of a store of others, whatever it has put there",
+    "telemetry.outage(error.session)": "the same",
+    "telemetry.outage(self._name_if_known(session))": "the same",
 }
 
 # What stands in texts of errors that come while requests are served.
@@ -74,11 +83,17 @@ def test_every_log_call_is_known() -> None:
     for call in calls():
         match call.func:
             case ast.Attribute(value=ast.Name(id="log" | "logging" | "logger"), attr=level) if level in LEVELS:
-                text, *arguments = call.args
+                text, *arguments = call.args[level == "log" :]  # before the text of `log` is the level
                 assert isinstance(text, ast.Constant), ast.unparse(call)
                 found |= {ast.unparse(argument) for argument in arguments}
                 found |= {"text + traceback"} if level == "exception" else set()
     assert found == set(LOGGED)
+
+
+def test_every_field_of_a_record_is_known() -> None:
+    """What is given to machines stands in the table above."""
+    given = {ast.unparse(each.value) for call in calls() for each in call.keywords if each.arg == "extra"}
+    assert given == set(FIELDS)
 
 
 def test_every_text_of_an_error_while_serving_is_known() -> None:

@@ -11,6 +11,7 @@ from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.decision import Ask, Found
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import SessionStore, scheme_is_https
+from chirp.middleware.sessions.telemetry import outage
 
 log = logging.getLogger("chirp.sessions")
 
@@ -45,7 +46,9 @@ class DictStoreAdapter:
         except StoreUnavailable as error:
             if self._config.on_store_error == "unavailable":
                 raise
-            log.warning("store unavailable, the request runs without its session: %s", error)
+            log.warning(
+                "store unavailable, the request runs without its session: %s", error, extra=outage(error.session)
+            )
             return self._wrap(request, {}, Found.UNREACHABLE)
         if isinstance(loaded, Session):
             return loaded
@@ -84,5 +87,5 @@ class DictStoreAdapter:
         except StoreUnavailable as error:
             if self._config.on_store_error == "unavailable" or not data:
                 raise  # a session emptied by removing keys is one that ends
-            log.warning("store unavailable, what the request stored is lost: %s", error)
+            log.warning("store unavailable, what the request stored is lost: %s", error, extra=outage(error.session))
             return response

@@ -21,6 +21,7 @@ from chirp.middleware.sessions.fronts import (
 )
 from chirp.middleware.sessions.session import Session, current_session
 from chirp.middleware.sessions.store import HTTPS_SCHEMES, BuiltInStore
+from chirp.middleware.sessions.telemetry import outage
 
 # The messages that carry response headers: only before them can a session still be stored and its cookie be set.
 STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
@@ -69,7 +70,7 @@ class ASGISessionMiddleware:
             cookie = self.store.cookie_reader.read(scope["headers"])
             session = await self.store.open(cookie, scope.get("scheme") in HTTPS_SCHEMES)
         except StoreUnavailable as error:
-            log.warning("store unavailable, the request is refused: %s", error)
+            log.warning("store unavailable, the request is refused: %s", error, extra=outage(error.session))
             await _refuse(scope, receive, send, unavailable(scope.get("method"), handled=False))
             return
         scope["session"] = session
@@ -127,7 +128,7 @@ class _Response:
             cookie = await self._store.commit(session, self._store.clock())
         except StoreUnavailable as error:
             self._replaced = True
-            log.warning("store unavailable, the response is replaced: %s", error)
+            log.warning("store unavailable, the response is replaced: %s", error, extra=outage(error.session))
             await _refuse(self._scope, self._receive, send, unavailable(self._scope.get("method"), handled=True))
             return
         except SessionLimitReached as error:

@@ -68,6 +68,7 @@ class Batcher(Generic[Item, Answer]):
             an answer is raised to that waiter alone. What it raises itself is told to every waiter of the batch.
         weigh: bytes that an item takes in a batch; None where the cap in items is bound enough.
         timeout_seconds: from asking to an answer.
+        meter: told the size of each batch, in items, once it is taken together; None where nobody wants to know.
         overdue_seconds: after which a batch no longer holds up those behind it.
         most_items: cap of one batch.
         most_bytes: cap of one batch; a single item may exceed it.
@@ -80,6 +81,7 @@ class Batcher(Generic[Item, Answer]):
         *,
         weigh: Callable[[Item], int] | None,
         timeout_seconds: float,
+        meter: Callable[[int], None] | None = None,
         overdue_seconds: float = 0.1,
         most_items: int = 64,
         most_bytes: int = 1 << 20,
@@ -88,6 +90,7 @@ class Batcher(Generic[Item, Answer]):
         self._send = send
         self._weigh = weigh
         self._timeout = timeout_seconds
+        self._meter = meter
         self._overdue = overdue_seconds
         self._most_items = most_items
         self._most_bytes = most_bytes
@@ -165,6 +168,8 @@ class Batcher(Generic[Item, Answer]):
             flight.items, self._items = self._items[:count], self._items[count:]
             flight.futures, self._futures = self._futures[:count], self._futures[count:]
             flight.deadlines, self._deadlines = self._deadlines[:count], self._deadlines[count:]
+        if self._meter is not None:
+            self._meter(count)
         flight.timed_out = False
         if flight.overdue:
             flight.overdue = False

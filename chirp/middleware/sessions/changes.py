@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from chirp.errors import SessionTooLarge, StoreUnavailable
 from chirp.middleware.sessions import codec as encoding
-from chirp.middleware.sessions import session_id
+from chirp.middleware.sessions import session_id, telemetry
 from chirp.middleware.sessions.codec import EMPTY_DATA, Tombstone
 from chirp.middleware.sessions.cookie import CookieChange, SetCookie
 from chirp.middleware.sessions.decision import Ask
@@ -60,6 +60,7 @@ class ServerChanges(ServerDocuments):
         result = await self._write(Write(swap, data, None, data, now))
         if not result.done:
             return None  # whoever won has touched it, changed it or ended it
+        telemetry.tell(telemetry.TOUCHED, swap.key, session.handle)
         session._stored = document
         session.last_seen_at = now
         return self._write_cookie(session, CookieChange.SLIDE)
@@ -78,7 +79,10 @@ class ServerChanges(ServerDocuments):
                 return None
             write = further
             session._key = write.swap.key
+        if result.value is not write.swap.document:
+            telemetry.tell(telemetry.MERGED, write.swap.key, session.handle)
         if result.value == NO_DOCUMENT:
+            telemetry.tell(telemetry.ENDED, write.swap.key, session.handle)
             followed = self._is_followed(session)
             self._forget(session)
             return None if followed else self._cookies.delete(https=session._https)
@@ -147,6 +151,8 @@ class ServerChanges(ServerDocuments):
             await self._run(withdraw)
             raise
         if moved:
+            event = telemetry.RENEWED if follow else telemetry.ROTATED
+            telemetry.tell(event, self.key_for(new_id), session.handle, previous=change.swap.key)
             # What cannot be taken out of an index stands there until its time is over, and is no reason to fail.
             with contextlib.suppress(StoreUnavailable):
                 if leave := self._delisting(session):
@@ -194,6 +200,7 @@ class ServerChanges(ServerDocuments):
                 return False, None
             if encoding.is_document(left):
                 again = rebase(write, left, self._codec, self._lifetime)
+                telemetry.tell(telemetry.MERGED, leave.key)
             else:
                 again = await self._aim_at_successor(write, left)
                 if follow and again is not None:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from chirp.errors import StoreUnavailable
-from chirp.middleware.sessions import session_id
+from chirp.middleware.sessions import session_id, telemetry
 from chirp.middleware.sessions.codec import encode_user
 from chirp.middleware.sessions.server_side import ServerSideStore, to_the_end
 from chirp.middleware.sessions.session import current_session
-from chirp.middleware.sessions.steps import Delist, Members
+from chirp.middleware.sessions.steps import Delist, Members, Step
 from chirp.middleware.sessions.user_index import Member, index_key, read_member, write_member
 
 AT_ONCE = 500  # keys asked for together, so that a user with very many sessions takes little memory
@@ -113,7 +113,7 @@ class DirectoryStore(ServerSideStore):
             return False
         if found.user_id is not None:
             return await to_the_end(self._end_listed(found.user_id, only=handle)) > 0
-        return await to_the_end(self._end_at(found.key))
+        return await to_the_end(self._revoke_at(found.key, handle))
 
     async def revoke_user(self, user_id: Any, *, keep: str | None = None) -> int:
         """End the sessions of a user on every device; requests in flight bring none of them back.
@@ -143,7 +143,7 @@ class DirectoryStore(ServerSideStore):
             StoreUnavailable: nothing is acknowledged.
         """
         if session_id.is_well_formed(id_):
-            await to_the_end(self._end_at(self.key_for(id_)))
+            await to_the_end(self._revoke_at(self.key_for(id_), None))
 
     async def find_session(self, handle: str, *, user_id: Any = None) -> SessionInfo | None:
         """Return the live session with a handle; None if there is none.
@@ -209,7 +209,14 @@ class DirectoryStore(ServerSideStore):
     def _end_member(self, user_id: Any, member: Member) -> Awaitable[bool]:
         """End the session that a member of a user's index names, and strike it off; tell whether it was live."""
         index = index_key(self.key_prefix, encode_user(user_id) or b"")
-        return self._end_at(self.key_prefix + member.key_hash, Delist(index, write_member(member)))
+        return self._revoke_at(self.key_prefix + member.key_hash, member.handle, Delist(index, write_member(member)))
+
+    async def _revoke_at(self, key: str, handle: str | None, *afterwards: Step) -> bool:
+        """End the session at a key, or what it was rotated to; tell whether one of them was live."""
+        died = await self._end_at(key, *afterwards)
+        if died:
+            telemetry.tell(telemetry.REVOKED, key, handle)
+        return died
 
     async def _read_infos(self, keys: Sequence[str]) -> list[SessionInfo | None]:
         """Return what lives under each of the keys; None where nothing does."""

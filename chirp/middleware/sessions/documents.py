@@ -119,6 +119,11 @@ class ServerDocuments(BuiltInStore):
         presented = session._presented
         return self.key_for(presented) if presented and session_id.is_well_formed(presented) else None
 
+    def _name_if_known(self, session: Session) -> str | None:
+        """Return the name of the session for logs; None if it has no key yet."""
+        key = session._key or self._presented_key(session)
+        return session_id.name_of(key) if key else None
+
     def _is_followed(self, session: Session) -> bool:
         """Tell whether the presented id led to the document by way of a rotation that may be followed."""
         return bool(session._key) and session._key != self.key_for(session._presented or "")

@@ -26,6 +26,7 @@ from chirp.middleware.sessions.fronts import (
 )
 from chirp.middleware.sessions.session import Session, current_session
 from chirp.middleware.sessions.store import BuiltInStore, add_header, scope_of
+from chirp.middleware.sessions.telemetry import outage
 from chirp.middleware.streaming import keep_context, own_copy
 
 log = logging.getLogger("chirp.sessions")
@@ -59,7 +60,7 @@ class SessionMiddleware:
         try:
             session = await self._open(request)
         except StoreUnavailable as error:
-            log.warning("store unavailable, the request is refused: %s", error)
+            log.warning("store unavailable, the request is refused: %s", error, extra=outage(error.session))
             return unavailable(getattr(request, "method", None), handled=False)
         if scope is not None:
             scope["session"] = session
@@ -72,7 +73,7 @@ class SessionMiddleware:
         try:
             response = await self._store(response, session)
         except StoreUnavailable as error:
-            log.warning("store unavailable, the response is replaced: %s", error)
+            log.warning("store unavailable, the response is replaced: %s", error, extra=outage(error.session))
             return unavailable(getattr(request, "method", None), handled=True)
         except SessionLimitReached as error:
             log.info("a login is refused: %s", error)

@@ -10,6 +10,7 @@ from typing import Any, assert_never
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import codec as encoding
+from chirp.middleware.sessions import telemetry
 from chirp.middleware.sessions.changes import ServerChanges
 from chirp.middleware.sessions.codec import EMPTY_DATA
 from chirp.middleware.sessions.cookie import SetCookie
@@ -45,7 +46,10 @@ class ServerSideOutcomes(ServerChanges):
             case Outcome.REFUSE:
                 raise StoreUnavailable("the store is out, so the session can neither end nor get a new id")
             case Outcome.LOSE:
-                log.warning("store unavailable, what the request stored is lost")
+                log.warning(
+                    "store unavailable, what the request stored is lost",
+                    extra=telemetry.outage(self._name_if_known(session)),
+                )
                 return None
             case Outcome.NOTHING:
                 return None
@@ -68,12 +72,14 @@ class ServerSideOutcomes(ServerChanges):
                 return None
         if created is not True:
             raise _already_there()
+        telemetry.tell(telemetry.CREATED, step.key, session.handle)
         return self._settle_new(session, new_id, step.document, data, now, created_at=now)
 
     async def _end(self, session: Session) -> SetCookie | None:
         followed = self._is_followed(session)
         died, *_ = await self._run([End(self._key_of(session), self._grace_ms), *self._delisting(session)])
         await self._end_successors(died)
+        telemetry.tell(telemetry.ENDED, self._key_of(session))
         self._forget(session)
         # A deletion sent after another request gave the browser a new id would wipe that one.
         return self._cookies.delete(https=session._https) if died is True and not followed else None
@@ -99,6 +105,7 @@ class ServerSideOutcomes(ServerChanges):
         if create and not await self._is_created(step, replies[len(create) - 1]):
             self._detach(session, data)
             return None
+        telemetry.tell(telemetry.REGENERATED, step.key, session.handle, previous=presented)
         cookie = self._settle_new(session, new_id, step.document, data, now, created_at=now)
         if data == EMPTY_DATA:
             session._found = Found.UNKNOWN

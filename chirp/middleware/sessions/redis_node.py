@@ -15,6 +15,7 @@ from chirp.middleware.sessions.codec import Codec
 from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.group_commit import GroupCommit
 from chirp.middleware.sessions.merging import Written, written
+from chirp.middleware.sessions.metering import batch_meter
 from chirp.middleware.sessions.redis_client import Link, NoScriptError, NotSent, ResponseError, SentInVain
 from chirp.middleware.sessions.redis_scripts import SWAP
 from chirp.middleware.sessions.redis_steps import Operation
@@ -54,12 +55,17 @@ class RedisNode:
     def __init__(self, link: Link, codec: Codec, lifetime: Lifetime, timeout_seconds: float) -> None:
         self._link = link
         self._timeout_seconds = timeout_seconds
-        self.reads: Batcher[str, bytes | None] = Batcher(self._send_reads, weigh=None, timeout_seconds=timeout_seconds)
+        self.reads: Batcher[str, bytes | None] = Batcher(
+            self._send_reads, weigh=None, timeout_seconds=timeout_seconds, meter=batch_meter("reads")
+        )
         self.swaps: Batcher[Swap, Written] = Batcher(
-            self._send_swaps, weigh=_weigh_swap, timeout_seconds=timeout_seconds
+            self._send_swaps, weigh=_weigh_swap, timeout_seconds=timeout_seconds, meter=batch_meter("swaps")
         )
         self.operations: Batcher[Operation, list[Reply]] = Batcher(
-            self._send_operations, weigh=_weigh_operation, timeout_seconds=timeout_seconds
+            self._send_operations,
+            weigh=_weigh_operation,
+            timeout_seconds=timeout_seconds,
+            meter=batch_meter("operations"),
         )
         self.read = self.reads.ask  # attributes, since a method would be one more call for every request
         self.write = GroupCommit(self.swaps.ask, codec, lifetime, timeout_seconds=timeout_seconds).write

@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions.config import SessionConfig, refusal
 from chirp.middleware.sessions.merging import Write, Written
+from chirp.middleware.sessions.metering import Nodes, metered
 from chirp.middleware.sessions.per_loop import PerLoop
+from chirp.middleware.sessions.session_id import HASH_DIGITS
 from chirp.middleware.sessions.session_limit import LimitedStore
 from chirp.middleware.sessions.steps import Create, Delete, Delist, End, Enlist, Reply, Step, Swap
 from chirp.middleware.sessions.user_index import is_document_key
@@ -21,9 +23,6 @@ from chirp.middleware.sessions.user_index import is_document_key
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool, Redis
     from redis.asyncio.cluster import RedisCluster
-
-    from chirp.middleware.sessions.redis_cluster import Cluster
-    from chirp.middleware.sessions.redis_node import RedisNode
 
 try:
     from chirp.middleware.sessions import redis_client, redis_cluster
@@ -33,7 +32,6 @@ else:
     _missing = None
 
 LONGEST_PREFIX = 512
-HASH_DIGITS = 64
 
 
 class RedisSessionStore(LimitedStore):
@@ -88,7 +86,7 @@ class RedisSessionStore(LimitedStore):
     async def aclose(self) -> None:
         await self._nodes.aclose()
 
-    def _make_nodes(self) -> "RedisNode | Cluster":
+    def _make_nodes(self) -> Nodes:
         loop = asyncio.get_running_loop()
         if self._source.injected:
             if self._bound_to is not None and self._bound_to() is not loop:
@@ -97,12 +95,14 @@ class RedisSessionStore(LimitedStore):
                     "pass client= a function that makes one for each loop, or pass redis_url"
                 )
             self._bound_to = weakref.ref(loop)
-        return redis_cluster.nodes_of(
-            self._source,
-            self._codec,
-            self._lifetime,
-            timeout_seconds=self._timeout_seconds,
-            max_connections=self._max_connections,
+        return metered(
+            redis_cluster.nodes_of(
+                self._source,
+                self._codec,
+                self._lifetime,
+                timeout_seconds=self._timeout_seconds,
+                max_connections=self._max_connections,
+            )
         )
 
     def _read(self, key: str) -> Awaitable[bytes | None]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import codec as encoding
-from chirp.middleware.sessions import session_id
+from chirp.middleware.sessions import session_id, telemetry
 from chirp.middleware.sessions.codec import EMPTY_DATA
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.decision import Found, Outcome
@@ -49,24 +49,29 @@ class ServerSideStore(ServerSideOutcomes):
         except StoreUnavailable as error:
             return self._open_unreachable(error, cookie, https)
         if value is None:
+            telemetry.tell(telemetry.UNKNOWN, key)
             return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
         envelope = self._codec.decode(value)
         if envelope is None:
             return await self._open_other(value, key, cookie, https)
         if self._lifetime.is_expired(envelope.created_at, envelope.last_seen_at, self.clock()):
+            telemetry.tell(telemetry.EXPIRED, key)
             return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
         return self._resume(value, envelope, https, cookie, key)
 
     def _open_unreachable(self, error: StoreUnavailable, cookie: str, https: bool | None) -> Session:
+        error.session = session_id.name_of(self.key_for(cookie))
         if self.config.on_store_error == "unavailable":
             raise error
-        log.warning("store unavailable, the request runs without its session: %s", error)
+        log.warning(
+            "store unavailable, the request runs without its session: %s", error, extra=telemetry.outage(error.session)
+        )
         return self._start(found=Found.UNREACHABLE, presented=cookie, https=https)
 
     async def _open_other(self, value: bytes, key: str, cookie: str, https: bool | None) -> Session:
         """Return the session for a tombstone, or for a value that this package did not write."""
         if encoding.read_tombstone(value) is None:
-            log.warning("the value of session %s is corrupt or foreign; the request is anonymous", self._name_of(key))
+            telemetry.tell(telemetry.CORRUPT, key)
             return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
         try:
             key, successor = await self._followed(key, value)
@@ -87,15 +92,17 @@ class ServerSideStore(ServerSideOutcomes):
         try:
             return await (to_the_end(work) if outcome in SEVERAL_STEPS else work)
         except StoreUnavailable as error:
+            error.session = self._name_if_known(session)
             # A session emptied by removing keys is one that ends, and an end must not be pretended.
             may_be_lost = outcome is Outcome.TOUCH or (
                 outcome in (Outcome.CREATE, Outcome.WRITE) and data != EMPTY_DATA
             )
             if self.config.on_store_error == "unavailable" or not may_be_lost:
                 raise
-            log.warning("store unavailable, what the request stored is lost (%s): %s", outcome.value, error)
+            log.warning(
+                "store unavailable, what the request stored is lost (%s): %s",
+                outcome.value,
+                error,
+                extra=telemetry.outage(error.session),
+            )
             return None
-
-    def _name_of(self, key: str) -> str:
-        """Return a name for logs: a short piece of the key, from which no id can be found."""
-        return key.removeprefix(self.key_prefix)[:12]

@@ -9,6 +9,8 @@ import re
 import secrets
 
 ID_PATTERN = r"[A-Za-z0-9_-]{43}"
+HASH_DIGITS = 64
+NAME_DIGITS = 12
 
 _handle = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII).fullmatch
 _well_formed = re.compile(ID_PATTERN, re.ASCII).fullmatch
@@ -40,3 +42,11 @@ def hash_id(session_id: str) -> str:
     The input has 256 bits of entropy, so a plain hash cannot be searched and needs no salt or stretching.
     """
     return hashlib.sha256(session_id.encode("ascii")).hexdigest()
+
+
+def name_of(key: str) -> str:
+    """Return a session's name for logs and traces: the first digits of the hash that its key ends with.
+
+    No id can be found from it.
+    """
+    return key[-HASH_DIGITS:][:NAME_DIGITS]
