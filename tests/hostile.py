@@ -18,8 +18,8 @@ from chirp.errors import SessionTooLarge
 from chirp.middleware.sessions import ASGISessionMiddleware, CookieSessionStore, Session, regenerate_session
 from chirp.middleware.sessions.codec import Codec, is_document, read_tombstone
 from chirp.middleware.sessions.cookie import CookieChange, SetCookie
+from chirp.middleware.sessions.current import current_session
 from chirp.middleware.sessions.server_side import ServerSideStore
-from chirp.middleware.sessions.session import current_session
 from chirp.middleware.sessions.session_id import hash_id
 from chirp.middleware.sessions.store import BuiltInStore
 

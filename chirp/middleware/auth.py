@@ -15,7 +15,8 @@ from starlette.requests import Request
 from chirp.errors import ConfigurationError
 from chirp.middleware.calling import as_async
 from chirp.middleware.protocol import SESSION_EXCLUDED, AnyResponse, Next
-from chirp.middleware.sessions.session import Session, current_session, get_session, regenerate_session
+from chirp.middleware.sessions.current import current_session, get_session, regenerate_session
+from chirp.middleware.sessions.session import Session
 from chirp.middleware.streaming import keep_context
 
 SESSION_VERSION_KEY = "session_version"

@@ -12,13 +12,13 @@ from chirp.errors import SessionTooLarge
 from chirp.middleware.sessions.codec import (
     Codec,
     Tombstone,
-    check_faithful,
     decode_data,
     encode_data,
     is_document,
     read_tombstone,
     write_tombstone,
 )
+from chirp.middleware.sessions.fidelity import check_faithful
 
 codec = Codec(config_with())
 
@@ -131,7 +131,7 @@ def test_remaking_never_lowers_last_seen_at() -> None:
     """The clock of the other host may be ahead."""
     envelope = codec.decode(codec.encode(created_at=1, last_seen_at=20, handle="h", data=b"{}"))
     assert envelope is not None
-    remade = codec.remake(envelope, data=b"{}", last_seen_at=10)
+    remade = codec.remake(envelope, data=b"{}", last_seen_at=10, about={})
     assert remade[0].last_seen_at == 20
 
 

@@ -18,7 +18,7 @@ from chirp.middleware.sessions.codec import EMPTY_DATA, Tombstone
 from chirp.middleware.sessions.cookie import CookieChange, SetCookie
 from chirp.middleware.sessions.decision import Ask
 from chirp.middleware.sessions.documents import ServerDocuments
-from chirp.middleware.sessions.merging import MOST_MERGES, Write, Written, rebase
+from chirp.middleware.sessions.merging import MOST_MERGES, NO_CHANGE, Write, Written, rebase
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Create, Delete, Delist, Enlist, Reply, Step, Swap
 
@@ -53,14 +53,16 @@ class ServerChanges(ServerDocuments):
     async def _touch(self, session: Session, data: bytes, now: float) -> SetCookie | None:
         # Not bound by max_bytes: the limit may be lower than when this was stored, or the new stamp longer by a digit,
         # and a request that only reads is not to fail.
-        document = self._codec.encode_touched(session.created_at, now, session.handle, data)
-        ttl_ms = self._lifetime.ttl_ms(session.created_at, now, now)
+        about = session._next_about()
+        document = self._codec.encode_touched(session.created_at, now, session.handle, about, data)
+        ttl_ms = self._lifetime_of(about).ttl_ms(session.created_at, now, now)
         swap = Swap(self._key_of(session), session._stored, document, ttl_ms)
         await self._enlist(session, swap.key, now)
         result = await self._write(Write(swap, data, None, data, now))
         if not result.done:
             return None  # whoever won has touched it, changed it or ended it
         session._stored = document
+        session._settle_about(about)
         session.last_seen_at = now
         return self._write_cookie(session, CookieChange.SLIDE)
 
@@ -86,7 +88,14 @@ class ServerChanges(ServerDocuments):
         if not due:
             return None
         session.last_seen_at = now
-        return self._write_cookie(session, CookieChange.SLIDE)
+        change = CookieChange.SLIDE if session._asked_lifetime is None else CookieChange.NEW
+        self._settle_written(session, asked, result.value)
+        return self._write_cookie(session, change)
+
+    def _settle_written(self, session: Session, asked: Write, stands: bytes | None) -> None:
+        """Take over what stands beside the data now: others may have given the session another lifetime meanwhile."""
+        merged = None if stands is asked.swap.document else self._codec.decode(stands or b"")
+        session._settle_about(session._next_about() if merged is None else merged.about)
 
     async def _enlist(self, session: Session, key: str, now: float) -> None:
         """Let the user's index know of the session until the time to which its document is about to live."""
@@ -96,7 +105,9 @@ class ServerChanges(ServerDocuments):
 
     def _emptied(self, session: Session) -> bytes:
         """Return the document of a session that its request emptied while others filled it; it is nowhere stored."""
-        return self._codec.encode_touched(session.created_at, session.last_seen_at, session.handle, EMPTY_DATA)
+        return self._codec.encode_touched(
+            session.created_at, session.last_seen_at, session.handle, session._about, EMPTY_DATA
+        )
 
     def _change(self, session: Session, data: bytes, slide_to: float | None) -> Write:
         """Return this request's change, aimed at the document that it loaded."""
@@ -107,7 +118,8 @@ class ServerChanges(ServerDocuments):
             else:
                 document, ttl_ms = self._make_document(session, data, slide_to, created_at=session.created_at)
         swap = Swap(self._key_of(session), session._stored, document, ttl_ms)
-        return Write(swap, data, session._base, data, slide_to)
+        about = NO_CHANGE if slide_to is None else session._about_change()
+        return Write(swap, data, session._base, data, slide_to, about)
 
     async def _aim_at_successor(self, write: Write, found: bytes | None) -> Write | None:
         """Return the change aimed at what the session was rotated to; None if what was found leads nowhere.
@@ -128,7 +140,7 @@ class ServerChanges(ServerDocuments):
         """
         if not self._is_followed(session):
             return await self._move(session, data, now, follow=True)
-        if data != session._base:
+        if data != session._base or session._asked_lifetime is not None:
             return await self._store_change(session, data, now, due=due)
         session._ask = Ask.KEEP
         return await self._touch(session, data, now) if due else None
@@ -151,13 +163,14 @@ class ServerChanges(ServerDocuments):
             with contextlib.suppress(StoreUnavailable):
                 if leave := self._delisting(session):
                     await self._run(leave)
+            self._settle_written(session, change, (left or change).swap.document)
             return self._settle_new(session, new_id, change.swap.document, data, now, created_at=session.created_at)
         await self._run(withdraw)
         if left is None:
             self._detach(session, data)
             return None
         if follow or left.data == EMPTY_DATA:  # the next request may renew it; or others removed what was left
-            return await self._store_change(session, data, now, due=False)
+            return await self._store_change(session, data, now, due=session._asked_lifetime is not None)
         raise StoreUnavailable(
             f"session {session.handle} was changed by other requests {MOST_MERGES} times while this one "
             "tried to give it a new id; nothing was written"
@@ -169,7 +182,8 @@ class ServerChanges(ServerDocuments):
         """Create under the new id, which nobody knows yet; then move the old key there, merging on conflict.
 
         Returns:
-            Whether it was moved; if not, the change that could not be carried over, or None if the session is gone.
+            Whether it was moved, and the change as it was carried over; if not, the change that could not be, or None
+            if the session is gone.
         """
         new_key, tombstone = self.key_for(new_id), NO_DOCUMENT
         if self._grace_ms:
@@ -185,11 +199,11 @@ class ServerChanges(ServerDocuments):
                 *_, created, left = await self._run([*enlist, place, leave])
             except StoreUnavailable as error:
                 if await self._has_left(leave, error):
-                    return True, None
+                    return True, write
                 raise
             placed = document
             if created is True and left is True:
-                return True, None
+                return True, write
             if created is not True or not isinstance(left, bytes):
                 return False, None
             if encoding.is_document(left):

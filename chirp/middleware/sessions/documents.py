@@ -35,11 +35,11 @@ class ServerDocuments(BuiltInStore):
         self, session: Session, data: bytes, last_seen_at: float, *, created_at: float
     ) -> tuple[bytes, int]:
         """Return the document and its time to live in milliseconds."""
-        document = self._encode(session, data, last_seen_at, created_at=created_at)
-        return document, self._lifetime.ttl_ms(created_at, last_seen_at, last_seen_at)
-
-    def _encode(self, session: Session, data: bytes, last_seen_at: float, *, created_at: float) -> bytes:
-        return self._codec.encode(created_at=created_at, last_seen_at=last_seen_at, handle=session.handle, data=data)
+        about = session._next_about()
+        document = self._codec.encode(
+            created_at=created_at, last_seen_at=last_seen_at, handle=session.handle, data=data, about=about
+        )
+        return document, self._lifetime_of(about).ttl_ms(created_at, last_seen_at, last_seen_at)
 
     def _make_new(self, session: Session, data: bytes, now: float) -> tuple[str, Create]:
         new_id = session_id.mint()
@@ -72,6 +72,7 @@ class ServerDocuments(BuiltInStore):
     def _settle_new(
         self, session: Session, new_id: str, document: bytes, data: bytes, now: float, *, created_at: float
     ) -> SetCookie | None:
+        session._settle_about(session._next_about())
         session.id = new_id
         session._lead_to(new_id)
         session.created_at = created_at
@@ -101,7 +102,7 @@ class ServerDocuments(BuiltInStore):
         self._detach(session, EMPTY_DATA)
         session._found = Found.NOTHING_PRESENTED
         session._lead_to(None)
-        session._handle = ""
+        session._begin_anew()
 
     def _write_cookie(self, session: Session, change: CookieChange) -> SetCookie | None:
         """Return the cookie with the session's id; None for an id that led here by way of a rotation.
@@ -110,7 +111,7 @@ class ServerDocuments(BuiltInStore):
         """
         if self._is_followed(session):
             return None
-        return self._cookies.write(session.id or "", change, https=session._https)
+        return self._cookies.write(session.id or "", change, https=session._https, about=session._about)
 
     def _key_of(self, session: Session) -> str:
         return session._key or self.key_for(session._presented or "")
