@@ -130,3 +130,11 @@ async def test_a_plain_dict_has_no_client(make_store: MakeStore) -> None:
     client = Client(store)
     client.receive(response.headers["set-cookie"])
     assert await seen(client) == (None, None)
+
+
+async def test_a_list_of_sessions_tells_the_client_of_each(make_server_store: MakeStore) -> None:
+    """For a page on which people look at their devices."""
+    client = Client(make_server_store(record_client=True))
+    await client.visit(put(user_id=7))
+    (info,) = await client.store.list_sessions(7)
+    assert (info.user_agent, info.address) == ONE

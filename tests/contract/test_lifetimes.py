@@ -350,3 +350,30 @@ async def test_an_ended_session_is_not_brought_back_by_a_lifetime(server_browser
     assert await late.finish() is None
     server_browser.cookie = ended
     assert await server_browser.read() == {}
+
+
+@pytest.mark.parametrize("follow", [False, True])
+async def test_a_rotation_beside_it_keeps_the_session_in_the_users_index(
+    server_browser: Browser, clock: ManualClock, *, follow: bool
+) -> None:
+    """For as long as the session lives now: a later login of the user drops what is over."""
+    await server_browser.visit(put(user_id=7))
+    first, second = await server_browser.begin(), await server_browser.begin()
+    remember(first.session)
+    second.run(lambda session: rotate_session(follow=follow))
+    await first.finish()
+    await second.finish()
+    clock.move(MONTH / 2)
+    await Browser(server_browser.store).visit(put(user_id=7))
+    store: Any = server_browser.store
+    assert len(await store.list_sessions(7)) == 2
+
+
+async def test_a_list_of_sessions_knows_the_lifetime_of_each(server_browser: Browser, clock: ManualClock) -> None:
+    """When it ends, and whether it has ended."""
+    await server_browser.visit(put(user_id=7))
+    await server_browser.visit(lambda session: session.set_lifetime(60))
+    store: Any = server_browser.store
+    assert [info.expires_at - clock.now for info in await store.list_sessions(7)] == [60]
+    clock.move(60)
+    assert await store.list_sessions(7) == []

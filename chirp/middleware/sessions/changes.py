@@ -20,7 +20,7 @@ from chirp.middleware.sessions.decision import Ask
 from chirp.middleware.sessions.documents import ServerDocuments
 from chirp.middleware.sessions.merging import MOST_MERGES, NO_CHANGE, Write, Written, rebase
 from chirp.middleware.sessions.session import Session
-from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Create, Delete, Delist, Enlist, Reply, Step, Swap
+from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Create, Delete, Delist, Reply, Step, Swap
 
 MOST_FOLLOWED = 4  # rotations in a row within one grace; tombstones that somebody planted may lead in a circle
 
@@ -57,7 +57,7 @@ class ServerChanges(ServerDocuments):
         document = self._codec.encode_touched(session.created_at, now, session.handle, about, data)
         ttl_ms = self._lifetime_of(about).ttl_ms(session.created_at, now, now)
         swap = Swap(self._key_of(session), session._stored, document, ttl_ms)
-        await self._enlist(session, swap.key, now)
+        await self._enlist(session, swap, now)
         result = await self._write(Write(swap, data, None, data, now))
         if not result.done:
             return None  # whoever won has touched it, changed it or ended it
@@ -70,7 +70,7 @@ class ServerChanges(ServerDocuments):
         asked = write = self._change(session, data, now if due else None)
         while True:
             if due:
-                await self._enlist(session, write.swap.key, now)
+                await self._enlist(session, write.swap, now)
             result = await self._write(write)
             if result.done:
                 break
@@ -97,9 +97,9 @@ class ServerChanges(ServerDocuments):
         merged = None if stands is asked.swap.document else self._codec.decode(stands or b"")
         session._settle_about(session._next_about() if merged is None else merged.about)
 
-    async def _enlist(self, session: Session, key: str, now: float) -> None:
+    async def _enlist(self, session: Session, swap: Swap, now: float) -> None:
         """Let the user's index know of the session until the time to which its document is about to live."""
-        steps = self._enlisting(session, key, now, created_at=session.created_at)
+        steps = self._enlisting(session, swap.key, now, swap.ttl_ms)
         if steps:
             await self._run(steps)
 
@@ -151,10 +151,10 @@ class ServerChanges(ServerDocuments):
             return await self._store_change(session, data, now, due=False)
         new_id = session_id.mint()
         change = self._change(session, data, now)
-        enlist = self._enlisting(session, self.key_for(new_id), now, created_at=session.created_at)
+        enlist = self._enlisting(session, self.key_for(new_id), now, change.swap.ttl_ms)
         withdraw: list[Step] = [Delete(self.key_for(new_id)), *(Delist(each.key, each.member) for each in enlist)]
         try:
-            moved, left = await self._carry_over(change, new_id, enlist, follow=follow)
+            moved, left = await self._carry_over(session, change, new_id, now, follow=follow)
         except SessionTooLarge:
             await self._run(withdraw)
             raise
@@ -177,7 +177,7 @@ class ServerChanges(ServerDocuments):
         )
 
     async def _carry_over(
-        self, write: Write, new_id: str, enlist: Sequence[Enlist], *, follow: bool
+        self, session: Session, write: Write, new_id: str, now: float, *, follow: bool
     ) -> tuple[bool, Write | None]:
         """Create under the new id, which nobody knows yet; then move the old key there, merging on conflict.
 
@@ -195,6 +195,7 @@ class ServerChanges(ServerDocuments):
             document, ttl_ms = write.swap.document, write.swap.ttl_ms
             place = Create(new_key, document, ttl_ms) if placed is None else Swap(new_key, placed, document, ttl_ms)
             leave = replace(write.swap, document=tombstone, ttl_ms=self._grace_ms)
+            enlist = self._enlisting(session, new_key, now, ttl_ms)
             try:
                 *_, created, left = await self._run([*enlist, place, leave])
             except StoreUnavailable as error:

@@ -46,18 +46,23 @@ class ServerDocuments(BuiltInStore):
         document, ttl_ms = self._make_document(session, data, now, created_at=now)
         return new_id, Create(self.key_for(new_id), document, ttl_ms)
 
-    def _enlisting(self, session: Session, key: str, now: float, *, created_at: float) -> list[Enlist]:
+    def _enlisting(self, session: Session, key: str, now: float, ttl_ms: int) -> list[Enlist]:
         """Return the step that puts a session into its user's index; none where it has no user.
 
         To be taken before the document is stored, or lives longer, so that no live session is missing there.
+
+        Args:
+            session: its handle and its user count.
+            key: of the document.
+            now: Unix seconds.
+            ttl_ms: of the document.
         """
         user = encode_user(session.user_id)
         if user is None:
             return []
-        until = self._lifetime.ends_at(created_at, now)
-        ttl_ms = self._lifetime.ttl_ms(created_at, now, now) + CLOCK_SKEW_SECONDS * 1000
         member = write_member(Member(session.handle, key.removeprefix(self.key_prefix)))
-        return [Enlist(index_key(self.key_prefix, user), member, until, now - CLOCK_SKEW_SECONDS, ttl_ms)]
+        index, skew = index_key(self.key_prefix, user), CLOCK_SKEW_SECONDS
+        return [Enlist(index, member, now + ttl_ms / 1000, now - skew, ttl_ms + skew * 1000)]
 
     def _delisting(self, session: Session) -> list[Delist]:
         """Return the step that takes the session, as it was loaded, out of its user's index; none without a user."""
