@@ -9,7 +9,7 @@ from session_kit import COOKIE, NEW_ID, WatchedStore, browser, config_with, cook
 from starlette.requests import Request
 
 from chirp.app import App
-from chirp.errors import StoreUnavailable
+from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions import (
     Session,
     SessionMiddleware,
@@ -210,3 +210,14 @@ def test_anonymous_mode_loses_changes_of_a_dict_store_and_no_ends(action: Callab
 
     client = site(handler, FailingStore(known={"a": 1}), on_store_error="anonymous")
     assert client.get("/", headers={"Cookie": f"{COOKIE}=known"}).status_code == status
+
+
+def test_a_lifetime_is_refused_where_nothing_could_keep_it(theirs: DictStore) -> None:
+    """Rather than to forget in silence that somebody wanted to be remembered."""
+
+    def handler() -> str:
+        with pytest.raises(ConfigurationError, match="load and save alone keeps no lifetime"):
+            get_session().set_lifetime(60)
+        return "refused"
+
+    assert site(handler, theirs).get("/").text == "refused"
