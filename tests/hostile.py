@@ -34,7 +34,7 @@ MOST_KEYS = 3  # what an end follows, what it ends, and what begins instead
 
 _key = re.compile(r"[0-9a-f]{64}").fullmatch
 _handle = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
-_set_cookie = re.compile(r'chirp_session=([A-Za-z0-9_.-]*|"")(; Max-Age=\d+)?; Path=/; [ -~]+').fullmatch
+_set_cookie = re.compile(r'chirp_session=([A-Za-z0-9_.-]*|"")(; Max-Age=\d+)?; [ -~]+').fullmatch
 
 
 def _look_at_all(session: Session) -> None:
