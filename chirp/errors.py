@@ -20,7 +20,7 @@ class ChirpError(Exception):
 
 
 class ConfigurationError(ChirpError):
-    """A setting cannot work; raised at construction, before the first request."""
+    """A setting cannot work; raised where it is given, which for most is at construction, before the first request."""
 
 
 class SessionError(ChirpError):

@@ -9,6 +9,8 @@ from starlette.testclient import TestClient
 from chirp.app import App
 from chirp.middleware.auth import AuthConfig, AuthMiddleware, get_user, login
 from chirp.middleware.sessions import MemorySessionStore, SessionConfig, SessionMiddleware, get_session
+from chirp.middleware.sessions.store import BuiltInStore
+from chirp.testing import ManualClock
 
 CONFIG = SessionConfig(secret_key="for tests alone, and long enough", exclude_paths=("/static",))
 COOKIE = CONFIG.cookie_name
@@ -21,13 +23,17 @@ class User:
 
 
 class Site:
-    """An app with two users, sessions in memory, and a browser that visits it."""
+    """An app with two users, sessions in memory or another store, and a browser that visits it."""
 
-    def __init__(self, config: SessionConfig = CONFIG, **auth: Any) -> None:
+    def __init__(
+        self, config: SessionConfig = CONFIG, make_store: Callable[..., BuiltInStore] = MemorySessionStore, **auth: Any
+    ) -> None:
         self.users = {1: User(1), 2: User(2)}
+        self.clock = ManualClock()
         self.app = App()
-        self.app.add_middleware(SessionMiddleware(replace(config, store=MemorySessionStore(config))))
-        self.app.add_middleware(AuthMiddleware(AuthConfig(**{"load_user": self.users.get, **auth})))
+        self.app.add_middleware(SessionMiddleware(replace(config, store=make_store(config, clock=self.clock))))
+        settings: dict[str, Any] = {"load_user": self.users.get, "clock": self.clock, **auth}
+        self.app.add_middleware(AuthMiddleware(AuthConfig(**settings)))
         self.client = TestClient(self.app)
         self.on("/who", lambda: [get_user().id])
         self.on("/data", lambda: dict(get_session()))

@@ -18,8 +18,8 @@ from chirp.errors import SessionTooLarge
 from chirp.middleware.sessions import ASGISessionMiddleware, CookieSessionStore, Session, regenerate_session
 from chirp.middleware.sessions.codec import Codec, is_document, read_tombstone
 from chirp.middleware.sessions.cookie import CookieChange, SetCookie
+from chirp.middleware.sessions.current import current_session
 from chirp.middleware.sessions.server_side import ServerSideStore
-from chirp.middleware.sessions.session import current_session
 from chirp.middleware.sessions.session_id import hash_id
 from chirp.middleware.sessions.store import BuiltInStore
 
@@ -34,7 +34,7 @@ MOST_KEYS = 3  # what an end follows, what it ends, and what begins instead
 
 _key = re.compile(r"[0-9a-f]{64}").fullmatch
 _handle = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
-_set_cookie = re.compile(r'chirp_session=([A-Za-z0-9_.-]*|""); Max-Age=\d+; [ -~]+').fullmatch
+_set_cookie = re.compile(r'chirp_session=([A-Za-z0-9_.-]*|"")(; Max-Age=\d+)?; [ -~]+').fullmatch
 
 
 def _look_at_all(session: Session) -> None:

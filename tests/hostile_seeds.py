@@ -19,6 +19,11 @@ def document(data: bytes, *, created: object = LONG_AGO, seen: object = LONG_AGO
     return b'{%s,"handle":%s,"data":%s}' % (stamps, handle, data)
 
 
+def about(told: bytes) -> bytes:
+    """Return a document that says this beside its data."""
+    return document(b'{"a":1}').replace(b'"data":', b'"about":%s,"data":' % told)
+
+
 CORRUPT = {
     "empty": b"",
     "text": b"hello",
@@ -42,6 +47,10 @@ CORRUPT = {
     "an endless stamp": b'{"__created_at":1e308,"__last_seen_at":1e308,"handle":"abc","data":{}}',
     "too large a stamp": b'{"__created_at":1e400,"__last_seen_at":4e9,"handle":"abc","data":{}}',
     "a negative stamp": b'{"__created_at":-1,"__last_seen_at":4e9,"handle":"abc","data":{}}',
+    "a lifetime without end": about(b'{"max_age":1e308}'),
+    "a lifetime that is over": about(b'{"max_age":-1}'),
+    "a client of control characters": about(b'{"user_agent":"\\u001b[2J\\r\\nforged","address":"::1"}'),
+    "a long client": about(b'{"user_agent":"%s"}' % (b"x" * 70_000)),
     "white space first": b" " + far_future(b"{}"),
     "two documents": far_future(b"{}") * 2,
     "nearly a tombstone": b"moved elsewhere",
@@ -66,6 +75,10 @@ READABLE = {
     "larger than max_bytes": document(b'{"a":["%s"]}' % (b"x" * 70_000)),
     "from the future": far_future(b'{"a":1}'),
     "from the first day": document(b'{"a":1}', created=0, seen=0),
+    "about nothing": about(b"null"),
+    "about something else": about(b'{"unknown":[1]}'),
+    "remembered": about(b'{"max_age":34560000,"user_agent":"<b>\xc3\xa9</b>","address":"2001:db8::1"}'),
+    "about to end": about(b'{"max_age":4001,"persistent":false}'),
     "spaced": document(b'\r\n{\t"a" : [ 1 ] }').replace(b",", b" ,\n"),
     "dead": b"dead",
     "moved": b"moved " + b"a" * 64,

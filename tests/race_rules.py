@@ -3,19 +3,21 @@
 The rules are those of the design's model; here they are checked on what the real store has left on a real server.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from stepped import PREFIX, SteppedStore, World, at_once
 
 from chirp.middleware.sessions import RedisSessionStore, Session, SessionConfig, regenerate_session, rotate_session
-from chirp.middleware.sessions.codec import Codec, Tombstone, encode_data, read_tombstone, write_tombstone
+from chirp.middleware.sessions.about import About
+from chirp.middleware.sessions.codec import Codec, Envelope, Tombstone, encode_data, read_tombstone, write_tombstone
 from chirp.middleware.sessions.decision import Found
 from chirp.middleware.sessions.session_id import hash_id
 from chirp.testing import Browser, Run, Turn
 from chirp.testing.interleavings import Operation
 
 NOW = 1_800_000_000.0
+MONTH = 30 * 86400
 CONFIG = SessionConfig("for tests alone, and long enough")
 PRESENTED, MOVED_TO = "p" * 43, "r" * 43  # ids
 OLD, LOGIN = {"who": "old", "user_id": "alice", "x": 1, "flash": 1}, {"who": "login", "user_id": "alice", "secret": 1}
@@ -51,6 +53,7 @@ class Kind(NamedTuple):
         ends: afterwards the session it found is dead.
         new_id: how it asks for one: "" not at all, "plain" or "follow".
         writes: a key that it adds.
+        lasts: it gives the session a month.
         seconds: by which its clock is ahead.
     """
 
@@ -58,6 +61,7 @@ class Kind(NamedTuple):
     ends: bool = False
     new_id: str = ""
     writes: str = ""
+    lasts: bool = False
     seconds: float = 0.0
 
 
@@ -84,6 +88,7 @@ KINDS = {
     "rotate+save": Kind(lambda session: rotate_session().update(r=1), new_id="plain", writes="r"),
     "renew": Kind(renew, new_id="follow"),
     "renew+save": Kind(lambda session: rotate_session(follow=True).update(f=1), new_id="follow", writes="f"),
+    "remember": Kind(lambda session: session.set_lifetime(MONTH), lasts=True),
     "revoke": Kind(None, ends=True),
     "expire": Kind(None),
 }
@@ -162,7 +167,8 @@ def violations(run: Run, values: dict[str, bytes], presented: str = PRESENTED, p
     if failed:
         yield f"ERROR: {failed[0]!r}"
         return
-    live = {key: opened.data for key, value in values.items() if (opened := codec.decode(value)) is not None}
+    opened = {key: envelope for key, value in values.items() if (envelope := codec.decode(value)) is not None}
+    live = {key: envelope.data for key, envelope in opened.items()}
     old = [data for data in live.values() if data.get("who") == "old"]
     ended = [each.kind for each in done if KINDS[each.kind].ends and each.was_live]
     gone = any(each.kind == "expire" for each in done)
@@ -175,6 +181,7 @@ def violations(run: Run, values: dict[str, bytes], presented: str = PRESENTED, p
             key = KINDS[each.kind].writes
             if key and each.kept and not any(key in data for data in live.values()):
                 yield f"LOST: {each.kind} was acknowledged (promise 3)"
+    yield from _lifetimes(done, opened.values(), going_on=not ended and not gone)
     handed_out = {key_of(each.cookie, prefix) for each in done if each.cookie}
     if not live.keys() <= {key_of(presented, prefix), key_of(MOVED_TO, prefix)} | handed_out:
         yield "STRAY: a document is stored under an id that nobody has"
@@ -183,6 +190,14 @@ def violations(run: Run, values: dict[str, bytes], presented: str = PRESENTED, p
     if run.order:
         gone = gone or "clear" in ended or "revoke" in ended
         yield from _cookies(run, done, [key_of(each.cookie or "", prefix) in live for each in done], gone=gone)
+
+
+def _lifetimes(done: Sequence[Done], opened: Iterable[Envelope], *, going_on: bool) -> Iterator[str]:
+    months = [envelope.data for envelope in opened if envelope.about == About(max_age=MONTH)]
+    if going_on and not months and any(KINDS[each.kind].lasts and each.kept for each in done):
+        yield "LOST: the session has its old lifetime, and the new one was acknowledged (promise 3)"
+    if any(data.get("who") != "old" for data in months):
+        yield "PLANTED: a login's session has the lifetime of the one before"
 
 
 def _planted(done: Sequence[Done], live: dict[str, Any], reached: dict[str, Any] | None) -> Iterator[str]:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple, Protocol
 
 from chirp.middleware.sessions import RedisSessionStore, SessionConfig
 from chirp.middleware.sessions.cookie import SetCookie
-from chirp.middleware.sessions.session import Session, current_session
+from chirp.middleware.sessions.current import current_session
+from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import BuiltInStore
 
 CONFIG = SessionConfig(secret_key="for tests alone, and long enough")

@@ -1,79 +1,70 @@
-"""Who is signed in: `login`, `logout` and `get_user`, on top of the session.
+"""Who is signed in: `login`, `logout` and `get_user`, and who has proved it lately, on top of the session.
 
 A user is signed in exactly as long as the session holds their id under its `user_key`, so ending or regenerating
 the session by any other way signs them out as well.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass, field
-from inspect import iscoroutinefunction
-from typing import Any, Literal
+from collections.abc import Collection
+from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from chirp.errors import ConfigurationError
 from chirp.middleware.calling import as_async
 from chirp.middleware.protocol import SESSION_EXCLUDED, AnyResponse, Next
-from chirp.middleware.sessions.session import Session, current_session, get_session, regenerate_session
+from chirp.middleware.sessions.current import current_session, get_session, regenerate_session, rotate_session
+from chirp.middleware.sign_in import (
+    ANONYMOUS,
+    LOGIN_AT_KEY,
+    SESSION_VERSION_KEY,
+    AnonymousUser,
+    AuthConfig,
+    SignIn,
+    current_sign_in,
+    get_sign_in,
+    id_of,
+)
 from chirp.middleware.streaming import keep_context
 
-SESSION_VERSION_KEY = "session_version"
-"""The session key that holds what `AuthConfig.session_version` returned at login."""
+__all__ = [
+    "LOGIN_AT_KEY",
+    "SESSION_VERSION_KEY",
+    "AnonymousUser",
+    "AuthConfig",
+    "AuthMiddleware",
+    "LoginRequired",
+    "RecentLoginRequired",
+    "confirm_login",
+    "get_user",
+    "login",
+    "logout",
+    "require_recent_login",
+]
+
+CLOCK_SKEW_SECONDS = 5  # by which the clock of the host where somebody signed in may be ahead of this one's
 
 
-@dataclass(frozen=True, slots=True)
-class AuthConfig:
-    """How users are found.
+class LoginRequired(HTTPException):
+    """Nobody is signed in: a 401, unless the app makes another response of it, such as a redirect."""
+
+    def __init__(self) -> None:
+        """Make the 401."""
+        # RFC 9110, section 15.5.2: a 401 has a challenge. None is registered for cookies; browsers ignore this one.
+        super().__init__(401, "Sign in first.", headers={"WWW-Authenticate": "Cookie"})
+
+
+class RecentLoginRequired(LoginRequired):
+    """Who is signed in has not proved it lately: a 403, unless the app makes another response of it.
 
     Attributes:
-        load_user: takes a user's id and returns the user, or None when there is none any more. Sync (called in a
-            worker thread) or async. Asked once per request, and only if the session holds an id.
-        session_version: takes a user and returns a value that changes when their sessions are to end, such as a
-            counter raised with each change of password. Sync, and quick. Sessions begun under another value
-            are anonymous. With a cookie store the browser can read the value, so no part of a password hash.
-            None: sessions last however the user changes.
-
-    Raises:
-        ConfigurationError: one of them is not callable, or `session_version` is async.
+        seconds: how recent it has to be.
     """
 
-    load_user: Callable[[Any], Any]
-    session_version: Callable[[Any], str | int | None] | None = None
-
-    def __post_init__(self) -> None:
-        load_user: Any = self.load_user  # not every caller has a type checker
-        version_of: Any = self.session_version
-        if not callable(load_user):
-            raise ConfigurationError(f"load_user={load_user!r}: must be a function that takes a user's id")
-        if version_of is not None and (not callable(version_of) or iscoroutinefunction(version_of)):
-            raise ConfigurationError(
-                f"session_version={version_of!r}: must be a plain (not async) function that takes a user, or None"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class AnonymousUser:
-    """Who `get_user()` returns when nobody is signed in."""
-
-    id: None = field(default=None, init=False)
-    is_authenticated: Literal[False] = field(default=False, init=False)
-
-
-_ANONYMOUS = AnonymousUser()
-
-
-@dataclass(slots=True)
-class _SignIn:
-    """What one request knows of its user; an object, so that worker threads and child tasks change the same one."""
-
-    config: AuthConfig
-    session: Session
-    user_id: str | int | None = None
-    user: Any = None
-
-
-_current: ContextVar[_SignIn] = ContextVar("chirp_sign_in")
+    def __init__(self, seconds: float) -> None:
+        """Make the 403."""
+        HTTPException.__init__(self, 403, "Confirm that it is you: enter your password again.")
+        self.seconds = seconds
 
 
 class AuthMiddleware:
@@ -99,17 +90,17 @@ class AuthMiddleware:
             raise ConfigurationError(
                 "AuthMiddleware found no session: add SessionMiddleware before it (the first added is outermost)"
             )
-        sign_in = _SignIn(self._config, session)
+        sign_in = SignIn(self._config, session)
         if session.user_id is not None:
             await self._find(sign_in)
-        token = _current.set(sign_in)
+        token = current_sign_in.set(sign_in)
         try:
             response = await following(request)
         finally:
-            _current.reset(token)
-        return keep_context(response, _current, sign_in)
+            current_sign_in.reset(token)
+        return keep_context(response, current_sign_in, sign_in)
 
-    async def _find(self, sign_in: _SignIn) -> None:
+    async def _find(self, sign_in: SignIn) -> None:
         user_id = sign_in.session.user_id
         if not isinstance(user_id, str | int):
             return  # nothing that `login` stores
@@ -128,37 +119,37 @@ def get_user() -> Any:
     Raises:
         LookupError: there is no request, no `AuthMiddleware`, or no session on this path.
     """
-    sign_in = _sign_in()
-    sign_in.session.mark_accessed()
-    if sign_in.user is None or sign_in.session.user_id != sign_in.user_id:
-        return _ANONYMOUS
-    return sign_in.user
+    return get_sign_in().current_user()
 
 
-def login(user: Any, keep: Collection[str] = ()) -> None:
+def login(user: Any, keep: Collection[str] = (), *, remember: bool | None = None) -> None:
     """Sign a user in, in a new session under a new id; the old id is dead and its data gone.
+
+    The session holds the user's id under its `user_key`, and the time under `LOGIN_AT_KEY`.
 
     Args:
         user: an object with an `id`, or a mapping with an `"id"`. The id is text or an integer.
         keep: session keys to carry over, such as a cart. Absent ones are ignored.
+        remember: True: the session lives for `AuthConfig.remember_seconds` unseen, and the browser keeps its cookie as
+            long. False: the cookie ends with the browser, and the session as all others do. None: as all others.
 
     Raises:
+        ConfigurationError: `remember` is given, and the store keeps no lifetime of one session.
         LookupError: there is no request, no `AuthMiddleware`, or no session on this path.
         SessionClosed: the response has started.
         TypeError: the user has no such id, or `keep` is a single str. The session is as it was.
     """
-    sign_in = _sign_in()
+    sign_in = get_sign_in()
     if isinstance(keep, str):
         raise TypeError(f"keep={keep!r}: must be a tuple of session keys, such as ({keep!r},)")
-    user_id = _id_of(user)
-    version_of = sign_in.config.session_version
-    version = None if version_of is None else version_of(user)
+    user_id = id_of(user, "login")
+    proof = sign_in.proof_of(user)
     before = get_session()
     data = {key: before[key] for key in keep if key in before}
-    if version_of is not None:
-        data[SESSION_VERSION_KEY] = version
     session = regenerate_session()
-    session.update({**data, session.user_key: user_id})
+    if remember is not None:
+        session.set_lifetime(sign_in.config.remember_seconds if remember else None, persistent=remember)
+    session.update({**data, **proof, session.user_key: user_id})
     sign_in.user_id, sign_in.user = user_id, user
 
 
@@ -169,24 +160,58 @@ def logout() -> None:
         LookupError: there is no request, no `AuthMiddleware`, or no session on this path.
         SessionClosed: the response has started.
     """
-    _sign_in()
+    get_sign_in()
     regenerate_session()
 
 
-def _sign_in() -> _SignIn:
-    try:
-        return _current.get()
-    except LookupError:
-        raise LookupError(
-            "there is no user here: outside a request, on a path in exclude_paths, or AuthMiddleware was not added"
-        ) from None
+def require_recent_login(seconds: float) -> None:
+    """Let only those go on who have signed in, or confirmed it, less than so many seconds ago.
+
+    For what a session that somebody left open or has stolen must not be enough for, such as a new password, a new
+    address for mail, or a payment. Who is refused enters the password again, and the app calls `confirm_login()`.
+
+    Raises:
+        LoginRequired: nobody is signed in: a 401.
+        RecentLoginRequired: it was longer ago, or nobody knows when: a 403. It is a `LoginRequired` too, so that an app
+            can answer both alike.
+        LookupError: there is no request, no `AuthMiddleware`, or no session on this path.
+    """
+    sign_in = get_sign_in()
+    if sign_in.current_user() is ANONYMOUS:
+        raise LoginRequired
+    at: Any = dict.get(sign_in.session, LOGIN_AT_KEY)
+    now = sign_in.config.clock()
+    # Compared, not subtracted: a stored integer may be too large for that.
+    if type(at) not in (int, float) or not now - seconds < at <= now + CLOCK_SKEW_SECONDS:
+        raise RecentLoginRequired(seconds)
 
 
-def _id_of(user: Any) -> str | int:
-    user_id = user.get("id") if isinstance(user, Mapping) else getattr(user, "id", None)
-    if not isinstance(user_id, str | int):
-        raise TypeError(
-            f"login() got a {type(user).__name__} whose id is a {type(user_id).__name__}; it needs an object with an "
-            'attribute id, or a mapping with a key "id", that is a str or an int'
-        )
-    return user_id
+def confirm_login(user: Any = None) -> None:
+    """Take note that who is signed in has just proved it again, with a password or a second factor.
+
+    The session gets a new id, since it is worth more now, and keeps its data and its lifetime. It also takes over the
+    user's `session_version` as it is now, so it stays where all others end:
+
+        user.version += 1  # stored together with the new password
+        confirm_login(user)
+
+    Args:
+        user: who is signed in, as they are now; None: as `get_user()` has them.
+
+    Raises:
+        LoginRequired: nobody is signed in: a 401.
+        ValueError: `user` is somebody else, who has to `login()`.
+        LookupError: there is no request, no `AuthMiddleware`, or no session on this path.
+        SessionClosed: the response has started.
+        TypeError: `user` has no id, as in `login`.
+    """
+    sign_in = get_sign_in()
+    current = sign_in.current_user()
+    if current is ANONYMOUS:
+        raise LoginRequired
+    user = current if user is None else user
+    if id_of(user, "confirm_login") != sign_in.user_id:
+        raise ValueError("confirm_login() got another user than the one who is signed in; call login() for that one")
+    proof = sign_in.proof_of(user)
+    rotate_session().update(proof)
+    sign_in.user = user

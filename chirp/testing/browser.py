@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from chirp.middleware.sessions.adapter import DictStoreAdapter
 from chirp.middleware.sessions.config import SessionConfig
-from chirp.middleware.sessions.session import Session, current_session
+from chirp.middleware.sessions.current import current_session
+from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import BuiltInStore, SessionStore
 
 Handler = Callable[[Session], Any]

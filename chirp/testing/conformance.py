@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
 from chirp.middleware.sessions.config import SessionConfig
-from chirp.middleware.sessions.session import Session, regenerate_session, rotate_session
+from chirp.middleware.sessions.current import regenerate_session, rotate_session
+from chirp.middleware.sessions.session import Session
 from chirp.testing.browser import Browser
 from chirp.testing.clock import ManualClock
 

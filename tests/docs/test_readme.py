@@ -90,3 +90,17 @@ def test_the_auth_program() -> None:
         assert client.get("/").json() == {"user": "Ada"}
         client.post("/logout")
         assert client.get("/").json() == {"user": None}
+
+
+def test_the_step_up_program() -> None:
+    """A login is remembered if asked for, can be confirmed, and a change of password ends all sessions but its own."""
+    app = README.run("step_up")["app"]
+    with TestClient(app) as client, TestClient(app) as other:
+        assert client.post("/password", content="new").status_code == 401
+        assert "Max-Age=2592000" in client.post("/login?remember").headers["set-cookie"]
+        assert "Max-Age" not in other.post("/login").headers["set-cookie"]
+        assert client.post("/confirm", content="wrong").json() == {"confirmed": False}
+        assert client.post("/confirm", content="horse").json() == {"confirmed": True}
+        assert client.post("/password", content="battery").json() == {"changed": True}
+        assert client.post("/confirm", content="battery").json() == {"confirmed": True}
+        assert other.post("/confirm", content="battery").json() == {"confirmed": False}

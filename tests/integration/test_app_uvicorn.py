@@ -3,6 +3,8 @@
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
 
 import httpx2
 import pytest
@@ -10,10 +12,13 @@ import uvicorn
 from starlette.responses import StreamingResponse
 
 from chirp.app import App
+from chirp.middleware.sessions import MemorySessionStore, SessionConfig, SessionMiddleware, get_session
 
 
 def small_app(order: list[str]) -> App:
     app = App()
+    config = SessionConfig("for tests alone, and long enough", record_client=True, touch_interval_seconds=0)
+    app.add_middleware(SessionMiddleware(replace(config, store=MemorySessionStore(config))))
     app.on_startup(lambda: order.append("started"))
     app.on_shutdown(lambda: order.append("stopped"))
 
@@ -28,6 +33,22 @@ def small_app(order: list[str]) -> App:
             yield "b"
 
         return StreamingResponse(steps())
+
+    @app.route("/visit")
+    async def visit() -> dict[str, Any]:
+        session = get_session()
+        session["visits"] = session.get("visits", 0) + 1
+        return {**session, "client": [session.user_agent, session.address]}
+
+    @app.route("/month")
+    def month() -> str:
+        get_session().set_lifetime(30 * 86400)
+        return ""
+
+    @app.route("/browser")
+    def browser() -> str:
+        get_session().set_lifetime(persistent=False)
+        return ""
 
     return app
 
@@ -65,3 +86,19 @@ def test_a_stream_arrives_in_chunks(client: httpx2.Client) -> None:
     """A body of unknown length is sent chunked and whole."""
     response = client.get("/stream")
     assert (response.headers["transfer-encoding"], response.text) == ("chunked", "ab")
+
+
+def test_the_cookie_that_a_browser_gets_has_the_sessions_lifetime(client: httpx2.Client) -> None:
+    """When it is set, when it is changed, and when it slides."""
+    set_by = [client.get(path).headers["set-cookie"] for path in ("/visit", "/month", "/visit", "/browser", "/visit")]
+    max_ages = [dict(part.partition("=")[::2] for part in header.split("; ")).get("Max-Age") for header in set_by]
+    assert max_ages == ["86400", "2592000", "2592000", None, None]
+    assert client.get("/visit").json()["visits"] == 4
+
+
+def test_a_server_tells_the_client_and_its_address(client: httpx2.Client) -> None:
+    """What is stored is what came over the wire; a request sees what those before it have left."""
+    client.get("/visit", headers={"User-Agent": "One/1.0"})
+    second = client.get("/visit", headers={"User-Agent": "Two/2.0"})
+    assert second.json()["client"] == ["One/1.0", "127.0.0.1"]
+    assert client.get("/visit").json()["client"] == ["Two/2.0", "127.0.0.1"]

@@ -32,6 +32,8 @@ RACES = [
     ("login", "user change"),
     ("expire", "save", "rotate"),
     ("pop", "save", "touch+save"),
+    ("remember", "save", "touch+save"),
+    ("remember", "rotate", "touch"),
 ]
 
 

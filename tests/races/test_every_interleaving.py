@@ -31,6 +31,7 @@ TRIPLES = [
     ("pop", "save", "rotate"),
     ("touch", "renew", "logout"),
     ("expire", "save", "rotate"),
+    ("remember", "touch+save", "rotate"),
 ]
 TRIPLES_OF_ONE_NODE = [
     ("save", "renew", "rotate"),

@@ -4,11 +4,23 @@ from collections.abc import Callable, Sequence
 from typing import Any, assert_type
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
 from chirp.errors import ChirpError, ConfigurationError, SessionError, StoreUnavailable
+from chirp.middleware.auth import (
+    AuthConfig,
+    AuthMiddleware,
+    LoginRequired,
+    RecentLoginRequired,
+    confirm_login,
+    get_user,
+    login,
+    logout,
+    require_recent_login,
+)
 from chirp.middleware.sessions import (
     ASGISessionMiddleware,
     CookieSessionStore,
@@ -23,7 +35,7 @@ from chirp.middleware.sessions import (
 )
 from chirp.testing import Browser, Gate, ManualClock, Run, StoreConformance, Turn, explore
 
-config = SessionConfig(secret_key="k" * 32, max_age=3600, secure="auto", idle_timeout_seconds=None)
+config = SessionConfig(secret_key="k" * 32, max_age=3600, secure="auto", idle_timeout_seconds=None, record_client=False)
 assert_type(config.max_age, int)
 assert_type(config.store, SessionStore | None)
 
@@ -43,6 +55,45 @@ def handler() -> dict[str, Any]:
     rotate_session()
     rotate_session(follow=True)
     return fresh
+
+
+def lifetimes() -> None:
+    session = get_session()
+    session.set_lifetime(30 * 86400)
+    session.set_lifetime(persistent=False)
+    assert_type(session.max_age, int | None)
+    assert_type(session.persistent, bool)
+    assert_type(session.user_agent, str | None)
+    assert_type(session.address, str | None)
+
+
+class User:
+    id = 7
+    version = 1
+
+
+auth = AuthMiddleware(
+    AuthConfig(lambda user_id: User(), session_version=lambda user: user.version, remember_seconds=86400)
+)
+
+
+def sign_in(user: User) -> None:
+    login(user, keep=("cart",), remember=True)
+    logout()
+    login(user, remember=None)
+
+
+def change_password() -> None:
+    try:
+        require_recent_login(600)
+    except RecentLoginRequired as error:
+        assert_type(error.seconds, float)
+        refusal: HTTPException = error
+        raise refusal from None
+    except LoginRequired as error:
+        assert_type(error.status_code, int)
+    confirm_login()
+    confirm_login(get_user())
 
 
 async def script(request: Request, response: Response) -> Response:

@@ -174,8 +174,11 @@ async def version_later(user: User) -> Any:
         ({"load_user": None}, "load_user=None"),
         ({"load_user": User, "session_version": 3}, "session_version=3"),
         ({"load_user": User, "session_version": version_later}, "session_version=.*must be a plain"),
+        ({"load_user": User, "remember_seconds": 0}, "remember_seconds=0: must be from 1 to 34560000 seconds"),
+        ({"load_user": User, "remember_seconds": 1.5}, "remember_seconds=1.5: must be a whole number"),
+        ({"load_user": User, "clock": 5}, "clock=5: must be a function"),
     ],
-    ids=["load_user", "session_version", "async session_version"],
+    ids=["load_user", "session_version", "async session_version", "remember 0", "remember 1.5", "clock"],
 )
 def test_a_setting_that_cannot_work_is_refused(settings: dict[str, Any], name: str) -> None:
     """The error names it at construction."""

@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 from session_kit import config_with
 
 from chirp.errors import SessionTooLarge
+from chirp.middleware.sessions.about import About
 from chirp.middleware.sessions.codec import (
     Codec,
     Tombstone,
-    check_faithful,
     decode_data,
     encode_data,
     is_document,
     read_tombstone,
     write_tombstone,
 )
+from chirp.middleware.sessions.fidelity import check_faithful
 
 codec = Codec(config_with())
 
@@ -74,6 +75,21 @@ def test_a_damaged_document_never_raises(draw: st.DataObject) -> None:
         envelope(__last_seen_at=None),
         envelope("[]"),
         envelope("null"),
+        envelope(about=5),
+        envelope(about=[]),
+        envelope(about={"max_age": 0}),
+        envelope(about={"max_age": -1}),
+        envelope(about={"max_age": 400 * 86400 + 1}),
+        envelope(about={"max_age": 1.5}),
+        envelope(about={"max_age": "60"}),
+        envelope(about={"persistent": None}),
+        envelope(about={"persistent": 1}),
+        envelope(about={"user_agent": "x" * 257}),
+        envelope(about={"user_agent": "a\x1b[31m"}),
+        envelope(about={"user_agent": "a\n"}),
+        envelope(about={"user_agent": "a\u202e"}),
+        envelope(about={"address": "x" * 65}),
+        envelope(about={"address": "::1\n"}),
         envelope('{"a":"\\ud800"}'),
         envelope('{"a":1e400}'),
         envelope('{"a":NaN}'),
@@ -86,7 +102,7 @@ def test_a_damaged_document_never_raises(draw: st.DataObject) -> None:
     ],
 )
 def test_corrupt_and_foreign_documents_are_none(value: bytes) -> None:
-    """Promise 12: invalid UTF-8, other types, senseless stamps, too deep, too long a number, white space first."""
+    """Promise 12: invalid UTF-8, other types, senseless stamps and limits, too deep or long, white space first."""
     assert codec.decode(value) is None
 
 
@@ -101,6 +117,48 @@ def test_a_sound_envelope_is_read() -> None:
     opened = codec.decode(envelope('{"a":1}'))
     assert opened is not None
     assert (opened.created_at, opened.handle, opened.data) == (1.0, "h", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        About(max_age=1),
+        About(max_age=400 * 86400, persistent=False),
+        About(user_agent="\xe9" * 256, address="x" * 64),
+        About(user_agent=""),
+    ],
+)
+def test_what_is_said_beside_the_data_comes_back(about: About) -> None:
+    """Up to its limits."""
+    opened = codec.decode(codec.encode(created_at=1, last_seen_at=2, handle="h", data=b'{"a":1}', about=about))
+    assert opened is not None
+    assert (opened.about, opened.data) == (about, {"a": 1})
+
+
+@pytest.mark.parametrize("about", [{}, {"about": None}, {"about": {}}, {"about": {"unknown": 1}}])
+def test_a_document_that_says_nothing_beside_the_data_is_sound(about: dict[str, Any]) -> None:
+    """Those of former versions do not, and those of later ones may say more."""
+    opened = codec.decode(envelope(**about))
+    assert opened is not None
+    assert opened.about in (None, About())
+
+
+def test_a_document_about_which_all_is_as_usual_says_nothing() -> None:
+    """It takes no room."""
+    document = codec.encode(created_at=1, last_seen_at=2, handle="h", data=b"{}")
+    assert list(json.loads(document)) == ["__created_at", "__last_seen_at", "handle", "data"]
+
+
+@pytest.mark.parametrize("spelt", ["by this codec", "by another program"])
+def test_replacing_the_data_keeps_what_is_said_beside_it(spelt: str) -> None:
+    """However the document is spelt."""
+    about = About(max_age=60)
+    document = codec.encode(created_at=1, last_seen_at=2, handle="h", data=b'{"a":1}', about=about)
+    if spelt == "by another program":
+        document = document.replace(b",", b" , ")
+    opened = codec.decode(codec.replace_data(document, b'{"a":1}', b'{"b":2}'))
+    assert opened is not None
+    assert (opened.about, opened.data) == (about, {"b": 2})
 
 
 def test_the_stamps_stand_under_their_configured_names() -> None:
@@ -131,8 +189,26 @@ def test_remaking_never_lowers_last_seen_at() -> None:
     """The clock of the other host may be ahead."""
     envelope = codec.decode(codec.encode(created_at=1, last_seen_at=20, handle="h", data=b"{}"))
     assert envelope is not None
-    remade = codec.remake(envelope, data=b"{}", last_seen_at=10)
+    remade = codec.remake(envelope, data=b"{}", last_seen_at=10, about={})
     assert remade[0].last_seen_at == 20
+
+
+@pytest.mark.parametrize(
+    ("last_seen_at", "user_agent"), [(None, "old"), (20, "new")], ids=["a change of data alone", "one that slides"]
+)
+def test_remaking_says_something_else_beside_the_data_only_if_it_slides(
+    last_seen_at: float | None, user_agent: str
+) -> None:
+    """The rest of it stays in either case."""
+    before = About(max_age=60, user_agent="old")
+    envelope = codec.decode(codec.encode(created_at=1, last_seen_at=2, handle="h", data=b"{}", about=before))
+    assert envelope is not None
+    change = {"user_agent": "new"}
+    remade, document = codec.remake(envelope, data=b'{"a":1}', last_seen_at=last_seen_at, about=change)
+    assert remade.about == About(max_age=60, user_agent=user_agent)
+    opened = codec.decode(document)
+    assert opened is not None
+    assert opened.about == remade.about
 
 
 @pytest.mark.parametrize("tombstone", [Tombstone(), Tombstone(HASH), Tombstone(HASH, follow=True)])

@@ -57,6 +57,7 @@ FOUR_HUNDRED_DAYS = 400 * 86400
         ("created_at_key", ""),
         ("created_at_key", None),
         ("created_at_key", "data"),
+        ("created_at_key", "about"),
         ("created_at_key", 'a"b'),
         ("created_at_key", "a\\b"),
         ("created_at_key", "a\nb"),

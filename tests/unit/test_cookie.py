@@ -11,6 +11,7 @@ from starlette.requests import cookie_parser
 
 from chirp.errors import SessionTooLarge
 from chirp.middleware.sessions import session_id
+from chirp.middleware.sessions.about import About
 from chirp.middleware.sessions.cookie import LARGEST_COOKIE, CookieChange, CookieReader, CookieWriter
 
 ONE, TWO = "1" * 43, "2" * 43
@@ -125,6 +126,22 @@ def test_the_attributes_of_a_plain_config() -> None:
 def test_a_setting_becomes_an_attribute(settings: dict[str, Any], attribute: str) -> None:
     """What the config says is what the browser is told."""
     assert attribute in attributes(written(**settings))
+
+
+@pytest.mark.parametrize(
+    ("about", "max_age"),
+    [
+        (None, {"Max-Age=50"}),
+        (About(user_agent="x"), {"Max-Age=50"}),
+        (About(max_age=7), {"Max-Age=7"}),
+        (About(persistent=False), set()),
+        (About(max_age=7, persistent=False), set()),
+    ],
+)
+def test_the_max_age_of_one_session(about: About | None, max_age: set[str]) -> None:
+    """Its own, or the config's, or none; all other attributes are as usual."""
+    header = CookieWriter(config_with(max_age=50)).write(ONE, CookieChange.NEW, https=True, about=about).header
+    assert attributes(header) == {"Path=/", "HttpOnly", "SameSite=Lax", "Secure"} | max_age
 
 
 def test_httponly_can_be_left_out() -> None:

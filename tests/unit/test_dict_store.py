@@ -10,7 +10,7 @@ from starlette.requests import Request
 from telemetry_kit import fields_of
 
 from chirp.app import App
-from chirp.errors import StoreUnavailable
+from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions import (
     Session,
     SessionMiddleware,
@@ -230,3 +230,14 @@ def test_an_outage_of_a_dict_store_is_an_event(failing: str, caplog: pytest.LogC
     client.get("/", headers={"Cookie": f"{COOKIE}=known"})
     (record,) = caplog.records
     assert fields_of(record) == {"event": "unavailable", "session": None}
+
+
+def test_a_lifetime_is_refused_where_nothing_could_keep_it(theirs: DictStore) -> None:
+    """Rather than to forget in silence that somebody wanted to be remembered."""
+
+    def handler() -> str:
+        with pytest.raises(ConfigurationError, match="load and save alone keeps no lifetime"):
+            get_session().set_lifetime(60)
+        return "refused"
+
+    assert site(handler, theirs).get("/").text == "refused"

@@ -1,5 +1,7 @@
 """Idle limit, absolute limit and touch interval, on given times."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +69,33 @@ def test_a_ttl_is_capped_by_the_absolute_limit() -> None:
 def test_the_default_interval_is_5_percent_and_at_most_300_seconds(window: float, interval: float) -> None:
     """Few writes for long windows, exact enough for short ones."""
     assert default_touch_interval(window) == pytest.approx(interval)
+
+
+@pytest.mark.parametrize(
+    ("max_age", "idle", "window"), [(None, None, 100), (30, None, 30), (5000, None, 5000), (5000, 60, 60), (30, 60, 30)]
+)
+def test_the_window_of_a_session_with_a_max_age_of_its_own(
+    max_age: int | None, idle: int | None, window: float
+) -> None:
+    """Longer or shorter than the others', and never longer than the idle limit."""
+    assert replace(lifetime(), idle=idle).of_session(max_age).window == window
+
+
+def test_a_max_age_of_its_own_leaves_the_absolute_limit() -> None:
+    """It counts from the creation of any session."""
+    assert lifetime(absolute=50).of_session(5000).ends_at(1000, 1040) == 1050
+
+
+@pytest.mark.parametrize(
+    ("set_interval", "max_age", "interval"),
+    [(None, 400, 20), (None, 86400, 300), (7, 400, 7), (7, 7, 0.35), (7, 6, 0.3)],
+)
+def test_the_touch_interval_follows_a_max_age_of_its_own(
+    set_interval: float | None, max_age: int, interval: float
+) -> None:
+    """The configured one is kept where it is less than the window; otherwise the session would expire in use."""
+    own = replace(lifetime(), set_interval=set_interval).of_session(max_age)
+    assert own.touch_interval == pytest.approx(interval)
 
 
 @given(created=times, lived=st.floats(0, 1e8), ahead=st.floats(0, 1e8), window=spans, absolute=st.none() | spans)

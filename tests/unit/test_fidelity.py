@@ -16,11 +16,10 @@ from session_kit import config_with
 
 from chirp.errors import SessionNotSerializable
 from chirp.middleware.sessions.codec import (
-    DEEPEST_NESTING,
     Codec,
-    check_faithful,
     encode_data,
 )
+from chirp.middleware.sessions.fidelity import DEEPEST_NESTING, check_faithful
 
 codec = Codec(config_with())
 

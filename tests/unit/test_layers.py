@@ -16,8 +16,8 @@ SESSIONS = "chirp.middleware.sessions"
 # From the bottom up. A module imports its own layer and those before it, never one after it.
 LAYERS = (
     ("errors",),
-    ("config", "session_id", "codec", "expiry", "cookie", "decision", "user_index"),
-    ("session", "store", "steps", "merging", "metering", "telemetry"),
+    ("config", "session_id", "about", "fidelity", "codec", "expiry", "cookie", "decision", "user_index"),
+    ("session", "current", "store", "steps", "merging", "metering", "telemetry"),
     (
         "redis_wire",
         "redis_sentinel",
@@ -35,7 +35,7 @@ LAYERS = (
     ("adapter", "fronts", "middleware", "asgi"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-PURE = ("config", "session_id", "codec", "expiry", "cookie", "decision", "user_index")
+PURE = ("config", "session_id", "about", "fidelity", "codec", "expiry", "cookie", "decision", "user_index")
 COMMAND_LINE = {"checks", "cli.py", "commands", "demo", "redis_url.py"}
 CLOCKS_AND_IO = {"asyncio", "anyio", "redis", "time", "datetime", "socket", "threading"}
 FILES = {path.stem: path for path in (PACKAGE / "middleware" / "sessions").glob("*.py") if path.stem != "__init__"}
@@ -99,7 +99,7 @@ def test_errors_import_nothing() -> None:
     assert not list(imports_of(PACKAGE / "errors.py"))
 
 
-@pytest.mark.parametrize("name", ["outcomes", "changes", "documents", "merging", "steps", "session"])
+@pytest.mark.parametrize("name", ["outcomes", "changes", "documents", "merging", "steps", "session", "current"])
 def test_decisions_know_no_event_loop_and_no_clock(name: str) -> None:
     """What is decided from facts can be tested without either."""
     assert not {one.split(".")[0] for one in imports_of(FILES[name])} & CLOCKS_AND_IO

@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from session_kit import config_with
 
 from chirp.errors import SessionTooLarge
+from chirp.middleware.sessions.about import About, AboutChange
 from chirp.middleware.sessions.codec import Codec, decode_data, encode_data
 from chirp.middleware.sessions.merging import (
+    NO_CHANGE,
     Folded,
     Write,
     Written,
@@ -36,13 +39,18 @@ def document(data: dict[str, Any], last_seen_at: float = SEEN) -> bytes:
 
 
 def write(
-    base: dict[str, Any], mine: dict[str, Any], *, slide_to: float | None = None, expected: bytes | None = None
+    base: dict[str, Any],
+    mine: dict[str, Any],
+    *,
+    slide_to: float | None = None,
+    expected: bytes | None = None,
+    about: AboutChange = NO_CHANGE,
 ) -> Write:
     """Return what a request that loaded `base` asks for to have `mine` stored."""
     data = encode_data(mine)
     new = document(mine, slide_to or SEEN) if mine else NO_DOCUMENT
     ttl_ms = KEEP_TTL if slide_to is None or not mine else lifetime.ttl_ms(SEEN, slide_to, slide_to)
-    return Write(Swap(KEY, expected or document(base), new, ttl_ms), data, encode_data(base), data, slide_to)
+    return Write(Swap(KEY, expected or document(base), new, ttl_ms), data, encode_data(base), data, slide_to, about)
 
 
 def touch(base: dict[str, Any], slide_to: float) -> Write:
@@ -277,3 +285,61 @@ def test_a_rebase_that_does_not_fit_is_refused() -> None:
 def test_how_the_reply_to_a_swap_is_read(reply: bool | bytes, expected: Written) -> None:
     """Done, gone, or something else there."""
     assert written(Swap(KEY, b"{old", b"{new", 5), reply) == expected
+
+
+MONTH = 30 * 86400
+REMEMBER = {"max_age": MONTH, "persistent": True}
+
+
+def about_in(value: bytes) -> About | None:
+    opened = codec.decode(value)
+    assert opened is not None
+    return opened.about
+
+
+@pytest.mark.parametrize("remembering_first", [True, False])
+def test_a_fold_keeps_a_lifetime_that_one_of_the_writes_asks_for(*, remembering_first: bool) -> None:
+    """Whichever came first, and the time to live is the lifetime's."""
+    writes = [write({"a": 1}, {"a": 1}, slide_to=1010, about=REMEMBER), write({"a": 1}, {"a": 1, "b": 2})]
+    swap = swap_of(folded_of(writes if remembering_first else writes[::-1]))
+    assert (about_in(swap.document), data_in(swap.document)) == (About(max_age=MONTH), {"a": 1, "b": 2})
+    assert swap.ttl_ms == MONTH * 1000
+
+
+def test_of_two_lifetimes_in_a_fold_the_later_one_holds() -> None:
+    """As with the same key."""
+    shorter = {"max_age": 5, "persistent": False}
+    writes = [write({"a": 1}, {"a": 1}, slide_to=1010, about=about) for about in (REMEMBER, shorter)]
+    assert about_in(swap_of(folded_of(writes)).document) == About(max_age=5, persistent=False)
+
+
+def test_a_lifetime_of_a_write_that_does_not_fit_is_left_out() -> None:
+    """It is refused as a whole."""
+    too_large = write({"a": 1}, {"a": 1}, slide_to=1010, about=REMEMBER)
+    too_large = replace(too_large, mine=encode_data({"a": "x" * LIMIT}))
+    folded = folded_of([too_large, write({"a": 1}, {"a": 1, "b": 2})])
+    assert about_in(swap_of(folded).document) is None
+    assert isinstance(folded.losers[0], SessionTooLarge)
+
+
+def remembered(data: dict[str, Any]) -> bytes:
+    """Return the document that another request has given a month."""
+    about = About(max_age=MONTH, user_agent="old")
+    return codec.encode(created_at=SEEN, last_seen_at=SEEN, handle="h", data=encode_data(data), about=about)
+
+
+def test_a_write_that_slides_is_rebased_onto_the_lifetime_that_stands() -> None:
+    """What it loaded before said nothing of it; its own client is the one seen last."""
+    own = write({"a": 1}, {"a": 2}, slide_to=1010, about={"user_agent": "new", "address": None})
+    again = rebase(own, remembered({"a": 1}), codec, lifetime)
+    assert again is not None
+    assert about_in(again.swap.document) == About(max_age=MONTH, user_agent="new")
+    assert again.swap.ttl_ms == MONTH * 1000
+
+
+def test_a_write_that_does_not_slide_is_rebased_without_a_change_beside_the_data() -> None:
+    """It leaves the time to live as it is, too."""
+    again = rebase(write({"a": 1}, {"a": 2}), remembered({"a": 1}), codec, lifetime)
+    assert again is not None
+    assert about_in(again.swap.document) == About(max_age=MONTH, user_agent="old")
+    assert again.swap.ttl_ms == KEEP_TTL

@@ -9,8 +9,8 @@ import pytest
 
 from chirp.errors import SessionClosed
 from chirp.middleware.sessions import Session, get_session, regenerate_session, rotate_session, session_id
+from chirp.middleware.sessions.current import current_session
 from chirp.middleware.sessions.decision import Ask, Found
-from chirp.middleware.sessions.session import current_session
 
 
 @pytest.fixture

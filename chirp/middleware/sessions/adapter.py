@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from chirp.errors import StoreUnavailable
+from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.protocol import AnyResponse
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.decision import Ask, Found
@@ -22,6 +22,12 @@ class _Adapted(Session):
     __slots__ = ("_loaded_user",)
 
     _loaded_user: Any
+
+    def set_lifetime(self, max_age: int | None = None, *, persistent: bool = True) -> None:
+        raise ConfigurationError(
+            f"max_age={max_age!r}, persistent={persistent!r}: a store that has load and save alone keeps no lifetime "
+            "of one session; use a store of this package, or derive yours from BuiltInStore"
+        )
 
 
 class DictStoreAdapter:

@@ -7,7 +7,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chirp.errors import ConfigurationError, SessionLimitReached, StoreUnavailable
 from chirp.middleware.protocol import SESSION_EXCLUDED
+from chirp.middleware.sessions.about import client_of
 from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.current import current_session
 from chirp.middleware.sessions.fronts import (
     VARY,
     ExcludedPaths,
@@ -19,7 +21,7 @@ from chirp.middleware.sessions.fronts import (
     unavailable,
     warn_if_changed_late,
 )
-from chirp.middleware.sessions.session import Session, current_session
+from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import HTTPS_SCHEMES, BuiltInStore
 from chirp.middleware.sessions.telemetry import outage
 
@@ -55,6 +57,7 @@ class ASGISessionMiddleware:
                 "BuiltInStore (open and commit); use SessionMiddleware with chirp.App, or derive the store from one"
             )
         self.store: BuiltInStore = store
+        self._records_client = config.record_client
         self._excluded = ExcludedPaths(config.exclude_paths) if config.exclude_paths else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,6 +76,8 @@ class ASGISessionMiddleware:
             log.warning("store unavailable, the request is refused: %s", error, extra=outage(error.session))
             await _refuse(scope, receive, send, unavailable(scope.get("method"), handled=False))
             return
+        if self._records_client:
+            session._client = client_of(scope["headers"], scope.get("client"))
         scope["session"] = session
         token = current_session.set(session)
         try:

@@ -18,9 +18,9 @@ from chirp.middleware.sessions.codec import EMPTY_DATA, Tombstone
 from chirp.middleware.sessions.cookie import CookieChange, SetCookie
 from chirp.middleware.sessions.decision import Ask
 from chirp.middleware.sessions.documents import ServerDocuments
-from chirp.middleware.sessions.merging import MOST_MERGES, Write, Written, rebase
+from chirp.middleware.sessions.merging import MOST_MERGES, NO_CHANGE, Write, Written, rebase
 from chirp.middleware.sessions.session import Session
-from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Create, Delete, Delist, Enlist, Reply, Step, Swap
+from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Create, Delete, Delist, Reply, Step, Swap
 
 MOST_FOLLOWED = 4  # rotations in a row within one grace; tombstones that somebody planted may lead in a circle
 
@@ -53,15 +53,17 @@ class ServerChanges(ServerDocuments):
     async def _touch(self, session: Session, data: bytes, now: float) -> SetCookie | None:
         # Not bound by max_bytes: the limit may be lower than when this was stored, or the new stamp longer by a digit,
         # and a request that only reads is not to fail.
-        document = self._codec.encode_touched(session.created_at, now, session.handle, data)
-        ttl_ms = self._lifetime.ttl_ms(session.created_at, now, now)
+        about = session._next_about()
+        document = self._codec.encode_touched(session.created_at, now, session.handle, about, data)
+        ttl_ms = self._lifetime_of(about).ttl_ms(session.created_at, now, now)
         swap = Swap(self._key_of(session), session._stored, document, ttl_ms)
-        await self._enlist(session, swap.key, now)
+        await self._enlist(session, swap, now)
         result = await self._write(Write(swap, data, None, data, now))
         if not result.done:
             return None  # whoever won has touched it, changed it or ended it
         telemetry.tell(telemetry.TOUCHED, swap.key, session.handle)
         session._stored = document
+        session._settle_about(about)
         session.last_seen_at = now
         return self._write_cookie(session, CookieChange.SLIDE)
 
@@ -69,7 +71,7 @@ class ServerChanges(ServerDocuments):
         asked = write = self._change(session, data, now if due else None)
         while True:
             if due:
-                await self._enlist(session, write.swap.key, now)
+                await self._enlist(session, write.swap, now)
             result = await self._write(write)
             if result.done:
                 break
@@ -90,17 +92,26 @@ class ServerChanges(ServerDocuments):
         if not due:
             return None
         session.last_seen_at = now
-        return self._write_cookie(session, CookieChange.SLIDE)
+        change = CookieChange.SLIDE if session._asked_lifetime is None else CookieChange.NEW
+        self._settle_written(session, asked, result.value)
+        return self._write_cookie(session, change)
 
-    async def _enlist(self, session: Session, key: str, now: float) -> None:
+    def _settle_written(self, session: Session, asked: Write, stands: bytes | None) -> None:
+        """Take over what stands beside the data now: others may have given the session another lifetime meanwhile."""
+        merged = None if stands is asked.swap.document else self._codec.decode(stands or b"")
+        session._settle_about(session._next_about() if merged is None else merged.about)
+
+    async def _enlist(self, session: Session, swap: Swap, now: float) -> None:
         """Let the user's index know of the session until the time to which its document is about to live."""
-        steps = self._enlisting(session, key, now, created_at=session.created_at)
+        steps = self._enlisting(session, swap.key, now, swap.ttl_ms)
         if steps:
             await self._run(steps)
 
     def _emptied(self, session: Session) -> bytes:
         """Return the document of a session that its request emptied while others filled it; it is nowhere stored."""
-        return self._codec.encode_touched(session.created_at, session.last_seen_at, session.handle, EMPTY_DATA)
+        return self._codec.encode_touched(
+            session.created_at, session.last_seen_at, session.handle, session._about, EMPTY_DATA
+        )
 
     def _change(self, session: Session, data: bytes, slide_to: float | None) -> Write:
         """Return this request's change, aimed at the document that it loaded."""
@@ -111,7 +122,8 @@ class ServerChanges(ServerDocuments):
             else:
                 document, ttl_ms = self._make_document(session, data, slide_to, created_at=session.created_at)
         swap = Swap(self._key_of(session), session._stored, document, ttl_ms)
-        return Write(swap, data, session._base, data, slide_to)
+        about = NO_CHANGE if slide_to is None else session._about_change()
+        return Write(swap, data, session._base, data, slide_to, about)
 
     async def _aim_at_successor(self, write: Write, found: bytes | None) -> Write | None:
         """Return the change aimed at what the session was rotated to; None if what was found leads nowhere.
@@ -132,7 +144,7 @@ class ServerChanges(ServerDocuments):
         """
         if not self._is_followed(session):
             return await self._move(session, data, now, follow=True)
-        if data != session._base:
+        if data != session._base or session._asked_lifetime is not None:
             return await self._store_change(session, data, now, due=due)
         session._ask = Ask.KEEP
         return await self._touch(session, data, now) if due else None
@@ -143,10 +155,10 @@ class ServerChanges(ServerDocuments):
             return await self._store_change(session, data, now, due=False)
         new_id = session_id.mint()
         change = self._change(session, data, now)
-        enlist = self._enlisting(session, self.key_for(new_id), now, created_at=session.created_at)
+        enlist = self._enlisting(session, self.key_for(new_id), now, change.swap.ttl_ms)
         withdraw: list[Step] = [Delete(self.key_for(new_id)), *(Delist(each.key, each.member) for each in enlist)]
         try:
-            moved, left = await self._carry_over(change, new_id, enlist, follow=follow)
+            moved, left = await self._carry_over(session, change, new_id, now, follow=follow)
         except SessionTooLarge:
             await self._run(withdraw)
             raise
@@ -157,25 +169,27 @@ class ServerChanges(ServerDocuments):
             with contextlib.suppress(StoreUnavailable):
                 if leave := self._delisting(session):
                     await self._run(leave)
+            self._settle_written(session, change, (left or change).swap.document)
             return self._settle_new(session, new_id, change.swap.document, data, now, created_at=session.created_at)
         await self._run(withdraw)
         if left is None:
             self._detach(session, data)
             return None
         if follow or left.data == EMPTY_DATA:  # the next request may renew it; or others removed what was left
-            return await self._store_change(session, data, now, due=False)
+            return await self._store_change(session, data, now, due=session._asked_lifetime is not None)
         raise StoreUnavailable(
             f"session {session.handle} was changed by other requests {MOST_MERGES} times while this one "
             "tried to give it a new id; nothing was written"
         )
 
     async def _carry_over(
-        self, write: Write, new_id: str, enlist: Sequence[Enlist], *, follow: bool
+        self, session: Session, write: Write, new_id: str, now: float, *, follow: bool
     ) -> tuple[bool, Write | None]:
         """Create under the new id, which nobody knows yet; then move the old key there, merging on conflict.
 
         Returns:
-            Whether it was moved; if not, the change that could not be carried over, or None if the session is gone.
+            Whether it was moved, and the change as it was carried over; if not, the change that could not be, or None
+            if the session is gone.
         """
         new_key, tombstone = self.key_for(new_id), NO_DOCUMENT
         if self._grace_ms:
@@ -187,15 +201,16 @@ class ServerChanges(ServerDocuments):
             document, ttl_ms = write.swap.document, write.swap.ttl_ms
             place = Create(new_key, document, ttl_ms) if placed is None else Swap(new_key, placed, document, ttl_ms)
             leave = replace(write.swap, document=tombstone, ttl_ms=self._grace_ms)
+            enlist = self._enlisting(session, new_key, now, ttl_ms)
             try:
                 *_, created, left = await self._run([*enlist, place, leave])
             except StoreUnavailable as error:
                 if await self._has_left(leave, error):
-                    return True, None
+                    return True, write
                 raise
             placed = document
             if created is True and left is True:
-                return True, None
+                return True, write
             if created is not True or not isinstance(left, bytes):
                 return False, None
             if encoding.is_document(left):

@@ -1,33 +1,32 @@
-"""Sessions as bytes and back, and the proof that what comes back is what went in. No clock, no I/O.
+"""Sessions as bytes and back. No clock, no I/O.
 
 A stored value is one of two things, told apart by its first byte:
 
 - a **document**, one JSON object (the envelope): the two time stamps under their configured names, `handle`,
-  and `data` with what the handler stored. JSON semantics hold.
+  `about` where the session has a lifetime of its own or its client is recorded, and `data` with what the handler
+  stored. JSON semantics hold.
 - a **tombstone**, where a session has ended: `dead`, `moved HASH` after a rotation, or `follow HASH` after a
   rotation that requests in flight may follow. HASH is the hash of the successor's id.
 
 Everything else under a session key is corrupt or foreign, and leads to an anonymous session.
 """
 
-import json
 import re
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
-from chirp.errors import SessionNotSerializable, SessionTooLarge
+from chirp.errors import SessionTooLarge
+from chirp.middleware.sessions.about import About, AboutChange, changed
 from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.fidelity import DEEPEST_NESTING, too_deep, unfaithful
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 EMPTY_DATA = b"{}"
 OPENING = ord("{")
-CONTAINERS = frozenset({dict, list})  # of what has been decoded; it has no subclasses of them
-DEEPEST_NESTING = 200  # far below the interpreter's recursion limit, at any depth of the caller's own stack
-DEEPEST_PATH = 8
 LARGEST_STAMP = 1e11  # Unix seconds, the year 5138; beyond it arithmetic on a corrupt stamp could overflow
 
 Stamp: TypeAlias = Annotated[float, msgspec.Meta(ge=0, lt=LARGEST_STAMP)]
@@ -45,6 +44,7 @@ class Envelope(msgspec.Struct):
     created_at: float
     last_seen_at: float
     handle: str
+    about: About | None
     data: Any
 
 
@@ -124,7 +124,7 @@ class Codec:
         if document[0] != OPENING:  # white space first, so that the end of a session would not know it
             return None
         # Short documents have no room for so many brackets, and most are short.
-        if len(document) > 2 * DEEPEST_NESTING and _too_deep(document, envelope.data):
+        if len(document) > 2 * DEEPEST_NESTING and too_deep(document, envelope.data):
             return None
         return envelope
 
@@ -168,20 +168,36 @@ class Codec:
             return self._fitting(document[: -len(old) - 1] + new + b"}")
         envelope = self._decode_raw(document)
         return self.encode(
-            created_at=envelope.created_at, last_seen_at=envelope.last_seen_at, handle=envelope.handle, data=new
+            created_at=envelope.created_at,
+            last_seen_at=envelope.last_seen_at,
+            handle=envelope.handle,
+            data=new,
+            about=envelope.about,
         )
 
-    def encode(self, *, created_at: float, last_seen_at: float, handle: str, data: bytes) -> bytes:
+    def encode(
+        self, *, created_at: float, last_seen_at: float, handle: str, data: bytes, about: About | None = None
+    ) -> bytes:
         """Return the document.
 
         Raises:
             SessionTooLarge: it exceeds `max_bytes`.
         """
-        return self._fitting(self.encode_touched(created_at, last_seen_at, handle, data))
+        return self._fitting(self.encode_touched(created_at, last_seen_at, handle, about, data))
 
-    def encode_touched(self, created_at: float, last_seen_at: float, handle: str, data: bytes) -> bytes:
+    def encode_touched(
+        self, created_at: float, last_seen_at: float, handle: str, about: About | None, data: bytes
+    ) -> bytes:
         """Return the document of a request that changes no data, however large others have made it."""
-        return _encode(self._envelope(created_at, last_seen_at, handle, msgspec.Raw(data)))
+        return _encode(
+            self._envelope(
+                created_at=created_at,
+                last_seen_at=last_seen_at,
+                handle=handle,
+                about=about,
+                data=msgspec.Raw(data),
+            )
+        )
 
     def _fitting(self, document: bytes) -> bytes:
         if len(document) > self._max_bytes:
@@ -193,19 +209,29 @@ class Codec:
             )
         return document
 
-    def remake(self, envelope: Envelope, *, data: bytes, last_seen_at: float | None) -> tuple[Envelope, bytes]:
-        """Return a document, opened and as bytes, with other data, and with `last_seen_at` raised if one is given.
+    def remake(
+        self, envelope: Envelope, *, data: bytes, last_seen_at: float | None, about: AboutChange
+    ) -> tuple[Envelope, bytes]:
+        """Return a document, opened and as bytes, with other data.
+
+        Args:
+            envelope: the document as it was, opened.
+            data: encoded.
+            last_seen_at: raised to this one; None leaves all but the data as it is.
+            about: what changes beside it, if `last_seen_at` is raised.
 
         Raises:
             SessionTooLarge: the new document exceeds `max_bytes`.
         """
         if last_seen_at is not None:
-            envelope = replace(envelope, last_seen_at=max(envelope.last_seen_at, last_seen_at))
+            seen = max(envelope.last_seen_at, last_seen_at)
+            envelope = replace(envelope, last_seen_at=seen, about=changed(envelope.about, about))
         return envelope, self.encode(
             created_at=envelope.created_at,
             last_seen_at=envelope.last_seen_at,
             handle=envelope.handle,
             data=data,
+            about=envelope.about,
         )
 
 
@@ -213,9 +239,17 @@ def _envelope(config: SessionConfig, data: Any) -> Any:
     """Return the type of a configuration's documents, with `data` as the type of their data."""
     return msgspec.defstruct(
         "NamedEnvelope",
-        [("created_at", Stamp), ("last_seen_at", Stamp), ("handle", str), ("data", data)],
+        [
+            ("created_at", Stamp),
+            ("last_seen_at", Stamp),
+            ("handle", str),
+            ("about", About | None, None),
+            ("data", data),  # last, where `replace_data` looks for it
+        ],
         bases=(Envelope,),  # for its type alone: only fields defined anew take the configured names
         gc=False,  # nothing refers back to it, so it is in no cycle
+        kw_only=True,
+        omit_defaults=True,
         rename={"created_at": config.created_at_key, "last_seen_at": config.last_seen_at_key}.get,
     )
 
@@ -229,87 +263,4 @@ def encode_data(session: dict[str, Any]) -> bytes:
     try:
         return _encode(session)
     except Exception as error:
-        raise _unfaithful(session) from error
-
-
-def check_faithful(session: dict[str, Any], data: bytes, *, nested: bool = True) -> None:
-    """Prove that `data`, the encoded `session`, comes back equal.
-
-    Args:
-        session: what was encoded.
-        data: what came of it.
-        nested: False where it is nested no deeper than a document that has been opened.
-
-    Raises:
-        SessionNotSerializable: a value would come back as another one, or is nested too deeply.
-    """
-    try:
-        decoded = _decode_data(data)
-        faithful = dict.__eq__(decoded, session)  # not what a subclass makes of `==`
-        if nested:
-            faithful = faithful and not _too_deep(data, decoded)
-    except Exception as error:
-        raise _unfaithful(session) from error
-    if not faithful:
-        raise _unfaithful(session)
-
-
-def _too_deep(encoded: bytes, decoded: object) -> bool:
-    # At no place are more containers open than begin before it, or than end after it. Brackets inside of text count as
-    # well, which can only make it look deeper.
-    middle = len(encoded) // 2
-    begun = encoded.count(b"{", 0, middle) + encoded.count(b"[", 0, middle)
-    if begun <= DEEPEST_NESTING and encoded.count(b"}", middle) + encoded.count(b"]", middle) <= DEEPEST_NESTING:
-        return False
-    level = [decoded]
-    for _ in range(DEEPEST_NESTING):
-        level = [
-            child
-            for container in level
-            for child in (container.values() if type(container) is dict else container)  # type: ignore[attr-defined]
-            if type(child) in CONTAINERS
-        ]
-        if not level:
-            return False
-    return True
-
-
-def _returns_equal(value: object) -> bool:
-    try:
-        data = _encode(value)
-        decoded = _decode_any(data)
-        return bool(decoded == value) and not _too_deep(data, [decoded])
-    except Exception:  # noqa: BLE001 - comparing runs the values' own code, and whatever it raises means no
-        return False
-
-
-def _unfaithful(session: dict[str, Any]) -> SessionNotSerializable:
-    """Name the innermost value that does not come back; only types are told, since values may be secret."""
-    path: str = "session"
-    value: Any = session
-    for _ in range(DEEPEST_PATH):
-        steps: Any
-        if isinstance(value, dict):
-            strange = [key for key in value if not isinstance(key, str) or not _returns_equal(key)]
-            if strange:
-                kind = type(strange[0]).__name__
-                reason = f"a key of type {kind} does not come back as it is; use plain text as keys"
-                return SessionNotSerializable(f"{path}: {reason}", path=path)
-            steps = value.items()
-        elif isinstance(value, list):
-            steps = enumerate(value)
-        else:
-            break
-        culprit = next(((key, child) for key, child in steps if not _returns_equal(child)), None)
-        if culprit is None:
-            break
-        key, value = culprit
-        path += f"[{json.dumps(key[:64] if isinstance(key, str) else key)}]"
-    reason = (
-        f"a {type(value).__name__} nested more than {DEEPEST_NESTING} levels deep, or with such a value inside,"
-        if isinstance(value, dict | list)
-        else f"a value of type {type(value).__name__}"
-    )
-    return SessionNotSerializable(
-        f"{path}: {reason} does not come back from JSON as it is; store text, numbers, lists and dicts", path=path
-    )
+        raise unfaithful(session) from error

@@ -21,7 +21,7 @@ LONGEST_ATTRIBUTE = 1024  # RFC 6265bis, section 5.6: longer attribute values ar
 LONGEST_LIFE = 100 * 365 * 86400
 SHORT_SECRET = 32
 MOST_SESSIONS = 10_000  # of one user; they are read at each login to be counted
-RESERVED_FIELDS = ("handle", "data")  # names that the stored document uses itself
+RESERVED_FIELDS = ("handle", "about", "data")  # names that the stored document uses itself
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", re.ASCII).fullmatch  # RFC 9110, section 5.6.2
 _attribute = re.compile(r"[\x20-\x3a\x3c-\x7e]*", re.ASCII).fullmatch  # RFC 6265, section 4.1.1: no CTL, no ";"
@@ -35,7 +35,8 @@ class SessionConfig:
     Attributes:
         secret_key: signs the cookies of `CookieSessionStore`; 32 random characters or more. Never in a repr.
         cookie_name: name of the cookie. `__Host-` names are the best protection against planted cookies.
-        max_age: seconds; the cookie's Max-Age and the longest time a session lives unseen. 1 to 400 days' worth.
+        max_age: seconds; the cookie's Max-Age and the longest time a session lives unseen, unless it has a lifetime of
+            its own (`Session.set_lifetime`). 1 to 400 days' worth.
         path: the cookie's Path.
         domain: the cookie's Domain; None binds the cookie to the one host that set it.
         secure: whether the cookie travels over https only. "auto": whenever the request came over https.
@@ -60,6 +61,11 @@ class SessionConfig:
         on_session_limit: what a login beyond that does. "end_oldest" ends the user's oldest session; "refuse" answers
             409, and the session that the browser had goes on. Of logins at the same time more may be refused or ended
             than have to be, never fewer.
+        record_client: whether what is stored of a session says by which user agent (256 characters) and address it was
+            seen last. It is written along with what is stored anyway, so it lags as `last_seen_at` does; in the cookie
+            store it takes room in the cookie. Both are personal data: say so to your users, and keep no session longer
+            than you need it. Turned off again, what has been recorded stays until its sessions end. Behind a proxy the
+            address is the proxy's, unless the server trusts its forwarded headers.
         exclude_paths: path prefixes (whole segments, as routes see them: without a `root_path`) that never load a
             session.
 
@@ -93,6 +99,7 @@ class SessionConfig:
     max_sessions_per_user: int | None = field(default=None, kw_only=True)
     on_session_limit: Literal["end_oldest", "refuse"] = field(default="end_oldest", kw_only=True)
     exclude_paths: tuple[str, ...] = field(default=(), kw_only=True)
+    record_client: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_secrets(self)
@@ -106,7 +113,7 @@ class SessionConfig:
 
     @property
     def window(self) -> int:
-        """Seconds a session lives after it was last seen."""
+        """Seconds a session lives after it was last seen, if it has no `max_age` of its own."""
         return self.max_age if self.idle_timeout_seconds is None else min(self.max_age, self.idle_timeout_seconds)
 
     @property
@@ -117,6 +124,8 @@ class SessionConfig:
             window=self.window,
             absolute=self.absolute_timeout_seconds,
             touch_interval=default_touch_interval(self.window) if interval is None else interval,
+            idle=self.idle_timeout_seconds,
+            set_interval=interval,
         )
 
 
@@ -203,7 +212,7 @@ def _check_secure_rules(config: SessionConfig) -> None:
 
 
 def _check_times(config: SessionConfig) -> None:
-    _check_whole("max_age", config.max_age, 1, FOUR_HUNDRED_DAYS, "seconds")
+    check_max_age("max_age", config.max_age)
     for name in ("idle_timeout_seconds", "absolute_timeout_seconds"):
         value = getattr(config, name)
         if value is not None:
@@ -232,7 +241,7 @@ def _check_document(config: SessionConfig) -> None:
         if not value.isprintable() or '"' in value or "\\" in value:
             raise refusal(name, value, "must be printable text without double quotes and backslashes")
         if name != "user_key" and value in RESERVED_FIELDS:
-            raise refusal(name, value, f"the stored document uses {' and '.join(RESERVED_FIELDS)} itself")
+            raise refusal(name, value, f"the stored document uses {', '.join(RESERVED_FIELDS)} itself")
     if config.created_at_key == config.last_seen_at_key:
         raise refusal("last_seen_at_key", config.last_seen_at_key, "must differ from created_at_key")
 
@@ -248,6 +257,15 @@ def _check_paths(config: SessionConfig) -> None:
     paths = config.exclude_paths
     if not isinstance(paths, tuple) or not all(isinstance(path, str) and path.startswith("/") for path in paths):
         raise refusal("exclude_paths", paths, 'must be a tuple of path prefixes that start with "/"')
+
+
+def check_max_age(name: str, value: object) -> None:
+    """Check the seconds that a session lives unseen.
+
+    Raises:
+        ConfigurationError: they are no whole number from 1 to 400 days.
+    """
+    _check_whole(name, value, 1, FOUR_HUNDRED_DAYS, "seconds")
 
 
 def _check_whole(name: str, value: object, least: int, most: int, unit: str) -> None:

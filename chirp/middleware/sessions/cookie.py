@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from enum import Enum
 
 from chirp.errors import SessionTooLarge
+from chirp.middleware.sessions.about import About
 from chirp.middleware.sessions.config import SessionConfig
 
 LARGEST_COOKIE = 4096  # RFC 6265bis, section 5.6: name and value together; browsers drop a larger one silently
@@ -78,17 +79,19 @@ class CookieWriter:
         attributes.append(f"SameSite={config.samesite.capitalize()}")
         if config.partitioned:
             attributes.append("Partitioned")
-        common = "; ".join(attributes)
-        self._live = f"; Max-Age={config.max_age}; {common}"
-        self._dead = f'{self._name}=""; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; {common}'
+        self._common = "; ".join(attributes)
+        self._max_age = config.max_age
+        self._live = f"; Max-Age={config.max_age}; {self._common}"
+        self._dead = f'{self._name}=""; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; {self._common}'
 
-    def write(self, value: str, change: CookieChange, *, https: bool | None) -> SetCookie:
+    def write(self, value: str, change: CookieChange, *, https: bool | None, about: About | None = None) -> SetCookie:
         """Return the header that sets the cookie to `value`.
 
         Args:
             value: the cookie's value, already well-formed.
             change: NEW or SLIDE.
             https: how the request came; None where that is not known, which counts as https.
+            about: of the session; None: its cookie has the config's Max-Age.
 
         Raises:
             SessionTooLarge: name and value exceed 4096 bytes together.
@@ -101,11 +104,17 @@ class CookieWriter:
                 size=size,
                 limit=LARGEST_COOKIE,
             )
-        return SetCookie(f"{self._name}={value}{self._live}{self._secure_flag(https)}", change)
+        attributes = self._live if about is None else self._attributes(about)
+        return SetCookie(f"{self._name}={value}{attributes}{self._secure_flag(https)}", change)
 
     def delete(self, *, https: bool | None) -> SetCookie:
         """Return the header that deletes the cookie."""
         return SetCookie(self._dead + self._secure_flag(https), CookieChange.DELETE)
+
+    def _attributes(self, about: About) -> str:
+        if not about.persistent:
+            return f"; {self._common}"
+        return f"; Max-Age={about.max_age or self._max_age}; {self._common}"
 
     def _secure_flag(self, https: bool | None) -> str:
         secure = self._secure if self._secure != "auto" else https is not False

@@ -76,7 +76,7 @@ class CookieSessionStore(BuiltInStore):
         if envelope is None:
             log.warning("a signed session cookie holds no session document; the request is anonymous")
             return self._start(found=Found.UNKNOWN, https=https)
-        if self._lifetime.is_expired(envelope.created_at, envelope.last_seen_at, self.clock()):
+        if self._is_expired(envelope):
             return self._start(found=Found.UNKNOWN, https=https)
         return self._resume(document, envelope, https)
 
@@ -108,11 +108,13 @@ class CookieSessionStore(BuiltInStore):
     def _sign(
         self, session: Session, data: bytes, last_seen_at: float, change: CookieChange, *, created_at: float
     ) -> SetCookie:
+        about = session._next_about()
         document = self._codec.encode(
-            created_at=created_at, last_seen_at=last_seen_at, handle=session.handle, data=data
+            created_at=created_at, last_seen_at=last_seen_at, handle=session.handle, data=data, about=about
         )
         value = want_bytes(self._signer.dumps(document)).decode("ascii")
-        cookie = self._cookies.write(value, change, https=session._https)
+        cookie = self._cookies.write(value, change, https=session._https, about=about)
+        session._settle_about(about)
         session.created_at = created_at
         session.last_seen_at = last_seen_at
         session._base = data

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import session_id, telemetry
+from chirp.middleware.sessions.about import AS_USUAL
 from chirp.middleware.sessions.codec import encode_user
+from chirp.middleware.sessions.current import current_session
 from chirp.middleware.sessions.server_side import ServerSideStore, to_the_end
-from chirp.middleware.sessions.session import current_session
 from chirp.middleware.sessions.steps import Delist, Members, Step
 from chirp.middleware.sessions.user_index import Member, index_key, read_member, write_member
 
@@ -35,6 +36,9 @@ class SessionInfo:
         created_at: Unix seconds at which it was created, which for a user who signed in is when they did.
         last_seen_at: Unix seconds of its last touch; lags by at most the touch interval.
         expires_at: Unix seconds at which it ends if it is not seen before.
+        user_agent: by which it was seen last, with `SessionConfig.record_client`; None where that is not known. Escape
+            it where you show it: it is what a client has sent.
+        address: the same.
         current: whether it is the session of the request in which it was listed.
         size: bytes of the stored document.
         key: the key that it is stored under.
@@ -45,6 +49,8 @@ class SessionInfo:
     created_at: float
     last_seen_at: float
     expires_at: float
+    user_agent: str | None
+    address: str | None
     current: bool
     size: int
     key: str
@@ -228,14 +234,19 @@ class DirectoryStore(ServerSideStore):
 
     def _info_of(self, key: str, document: bytes, now: float, current: str) -> SessionInfo | None:
         envelope = self._codec.decode(document)
-        if envelope is None or self._lifetime.is_expired(envelope.created_at, envelope.last_seen_at, now):
+        if envelope is None:
+            return None
+        about, lifetime = envelope.about or AS_USUAL, self._lifetime_of(envelope.about)
+        if lifetime.is_expired(envelope.created_at, envelope.last_seen_at, now):
             return None
         return SessionInfo(
             handle=envelope.handle if session_id.is_handle(envelope.handle) else "",
             user_id=envelope.data.get(self._user_key),
             created_at=envelope.created_at,
             last_seen_at=envelope.last_seen_at,
-            expires_at=self._lifetime.ends_at(envelope.created_at, envelope.last_seen_at),
+            expires_at=lifetime.ends_at(envelope.created_at, envelope.last_seen_at),
+            user_agent=about.user_agent,
+            address=about.address,
             current=bool(current) and envelope.handle == current,
             size=len(document),
             key=key,

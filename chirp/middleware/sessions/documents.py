@@ -35,29 +35,34 @@ class ServerDocuments(BuiltInStore):
         self, session: Session, data: bytes, last_seen_at: float, *, created_at: float
     ) -> tuple[bytes, int]:
         """Return the document and its time to live in milliseconds."""
-        document = self._encode(session, data, last_seen_at, created_at=created_at)
-        return document, self._lifetime.ttl_ms(created_at, last_seen_at, last_seen_at)
-
-    def _encode(self, session: Session, data: bytes, last_seen_at: float, *, created_at: float) -> bytes:
-        return self._codec.encode(created_at=created_at, last_seen_at=last_seen_at, handle=session.handle, data=data)
+        about = session._next_about()
+        document = self._codec.encode(
+            created_at=created_at, last_seen_at=last_seen_at, handle=session.handle, data=data, about=about
+        )
+        return document, self._lifetime_of(about).ttl_ms(created_at, last_seen_at, last_seen_at)
 
     def _make_new(self, session: Session, data: bytes, now: float) -> tuple[str, Create]:
         new_id = session_id.mint()
         document, ttl_ms = self._make_document(session, data, now, created_at=now)
         return new_id, Create(self.key_for(new_id), document, ttl_ms)
 
-    def _enlisting(self, session: Session, key: str, now: float, *, created_at: float) -> list[Enlist]:
+    def _enlisting(self, session: Session, key: str, now: float, ttl_ms: int) -> list[Enlist]:
         """Return the step that puts a session into its user's index; none where it has no user.
 
         To be taken before the document is stored, or lives longer, so that no live session is missing there.
+
+        Args:
+            session: its handle and its user count.
+            key: of the document.
+            now: Unix seconds.
+            ttl_ms: of the document.
         """
         user = encode_user(session.user_id)
         if user is None:
             return []
-        until = self._lifetime.ends_at(created_at, now)
-        ttl_ms = self._lifetime.ttl_ms(created_at, now, now) + CLOCK_SKEW_SECONDS * 1000
         member = write_member(Member(session.handle, key.removeprefix(self.key_prefix)))
-        return [Enlist(index_key(self.key_prefix, user), member, until, now - CLOCK_SKEW_SECONDS, ttl_ms)]
+        index, skew = index_key(self.key_prefix, user), CLOCK_SKEW_SECONDS
+        return [Enlist(index, member, now + ttl_ms / 1000, now - skew, ttl_ms + skew * 1000)]
 
     def _delisting(self, session: Session) -> list[Delist]:
         """Return the step that takes the session, as it was loaded, out of its user's index; none without a user."""
@@ -72,6 +77,7 @@ class ServerDocuments(BuiltInStore):
     def _settle_new(
         self, session: Session, new_id: str, document: bytes, data: bytes, now: float, *, created_at: float
     ) -> SetCookie | None:
+        session._settle_about(session._next_about())
         session.id = new_id
         session._lead_to(new_id)
         session.created_at = created_at
@@ -101,7 +107,7 @@ class ServerDocuments(BuiltInStore):
         self._detach(session, EMPTY_DATA)
         session._found = Found.NOTHING_PRESENTED
         session._lead_to(None)
-        session._handle = ""
+        session._begin_anew()
 
     def _write_cookie(self, session: Session, change: CookieChange) -> SetCookie | None:
         """Return the cookie with the session's id; None for an id that led here by way of a rotation.
@@ -110,7 +116,7 @@ class ServerDocuments(BuiltInStore):
         """
         if self._is_followed(session):
             return None
-        return self._cookies.write(session.id or "", change, https=session._https)
+        return self._cookies.write(session.id or "", change, https=session._https, about=session._about)
 
     def _key_of(self, session: Session) -> str:
         return session._key or self.key_for(session._presented or "")

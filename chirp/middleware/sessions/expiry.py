@@ -5,7 +5,7 @@ at a limit is expired.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TOUCH_FRACTION = 0.05
 LONGEST_DEFAULT_TOUCH = 300.0
@@ -19,11 +19,25 @@ class Lifetime:
         window: seconds a session lives after it was last seen.
         absolute: seconds a session lives after it was created, however busy; None for no such limit.
         touch_interval: seconds for which `last_seen_at` may lag behind, so that not every request writes.
+        idle: seconds that no session lives longer unseen, whatever its own `max_age`; None for no such limit.
+        set_interval: the touch interval that somebody has chosen; None: it follows from the window.
     """
 
     window: float
     absolute: float | None
     touch_interval: float
+    idle: float | None = None
+    set_interval: float | None = None
+
+    def of_session(self, max_age: float | None) -> "Lifetime":
+        """Return the lifetime of a session with a `max_age` of its own; with None, that of all others."""
+        if max_age is None:
+            return self
+        window = max_age if self.idle is None else min(max_age, self.idle)
+        interval = self.set_interval
+        if interval is None or interval >= window:
+            interval = default_touch_interval(window)
+        return replace(self, window=window, touch_interval=interval)
 
     def ends_at(self, created_at: float, last_seen_at: float) -> float:
         """Return the first moment at which the session is expired."""

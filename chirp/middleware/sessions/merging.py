@@ -5,17 +5,21 @@ For one top-level key the later write wins, all others are kept. Pure data and f
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
 from chirp.errors import SessionTooLarge
+from chirp.middleware.sessions.about import AboutChange
 from chirp.middleware.sessions.codec import EMPTY_DATA, Codec, Envelope, is_document
 from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Reply, Swap
 
 MOST_MERGES = 32  # each lost compare means that another process's write went through, so this many is a stampede
+
+NO_CHANGE: AboutChange = MappingProxyType({})
 
 Change: TypeAlias = Mapping[str, msgspec.Raw | None]  # by top-level key: its new value, encoded; None: removed
 
@@ -32,6 +36,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
         base: the encoded data this request had loaded; None for a touch, which changes no data.
         mine: the encoded data this request wants to store.
         slide_to: the new `last_seen_at`; None leaves it, and the time to live, as they are.
+        about: what it changes beside the data, if it slides; all else of that stays as others have left it.
     """
 
     swap: Swap
@@ -39,6 +44,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     base: bytes | None
     mine: bytes
     slide_to: float | None
+    about: AboutChange = NO_CHANGE
 
 
 class Written(msgspec.Struct, frozen=True, gc=False):
@@ -100,7 +106,9 @@ def rebase(write: Write, current: bytes, codec: Codec, lifetime: Lifetime) -> Wr
     if write.base is None or envelope is None:
         return None
     data = with_changes(codec.data_of(current), [changes_between(write.base, write.mine)])
-    swap = _aim(write.swap.key, current, envelope, data, write.slide_to, codec=codec, lifetime=lifetime)
+    swap = _aim(
+        write.swap.key, current, envelope, data, write.slide_to, about=write.about, codec=codec, lifetime=lifetime
+    )
     return replace(write, swap=swap, data=data)
 
 
@@ -111,15 +119,18 @@ def _aim(
     data: bytes,
     slide_to: float | None,
     *,
+    about: AboutChange,
     codec: Codec,
     lifetime: Lifetime,
 ) -> Swap:
     """Return the swap that puts `data` in place of the document `expected`, which `envelope` is, opened."""
-    envelope, document = codec.remake(envelope, data=data, last_seen_at=slide_to)
+    envelope, document = codec.remake(envelope, data=data, last_seen_at=slide_to, about=about)
     if data == EMPTY_DATA:
         return Swap(key, expected, NO_DOCUMENT, KEEP_TTL)
     ttl_ms = KEEP_TTL
     if slide_to is not None:
+        if envelope.about is not None:
+            lifetime = lifetime.of_session(envelope.about.max_age)
         ttl_ms = lifetime.ttl_ms(envelope.created_at, envelope.last_seen_at, slide_to)
     return Swap(key, expected, document, ttl_ms)
 
@@ -169,7 +180,8 @@ def fold(writes: Sequence[Write], current: bytes | None, codec: Codec, lifetime:
     def aim(chosen: Sequence[int]) -> Swap:
         data = with_changes(stored, [changes[each] for each in chosen])
         slide_to = max((at for each in chosen if (at := slides[each]) is not None), default=None)
-        return _aim(first.swap.key, expected, envelope, data, slide_to, codec=codec, lifetime=lifetime)
+        about = {name: value for each in chosen for name, value in writes[changing[each]].about.items()}
+        return _aim(first.swap.key, expected, envelope, data, slide_to, about=about, codec=codec, lifetime=lifetime)
 
     with contextlib.suppress(SessionTooLarge):
         return Folded(aim(range(len(changing))), changing, losers)

@@ -11,6 +11,7 @@ from chirp.middleware.protocol import SESSION_EXCLUDED, AnyResponse, Next
 from chirp.middleware.sessions.adapter import DictStoreAdapter
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import SetCookie
+from chirp.middleware.sessions.current import current_session
 from chirp.middleware.sessions.fronts import (
     NEVER_CACHED,
     ExcludedPaths,
@@ -24,7 +25,7 @@ from chirp.middleware.sessions.fronts import (
     unavailable,
     warn_if_changed_late,
 )
-from chirp.middleware.sessions.session import Session, current_session
+from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import BuiltInStore, add_header, scope_of
 from chirp.middleware.sessions.telemetry import outage
 from chirp.middleware.streaming import keep_context, own_copy

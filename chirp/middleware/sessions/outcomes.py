@@ -93,7 +93,7 @@ class ServerSideOutcomes(ServerChanges):
         new_id, step = self._make_new(session, data, now)
         create: list[Step] = []
         if data != EMPTY_DATA:
-            create = [*self._enlisting(session, step.key, now, created_at=now), step]
+            create = [*self._enlisting(session, step.key, now, step.ttl_ms), step]
         presented = self._presented_key(session)
         end: list[Step] = [End(presented, self._grace_ms)] if presented is not None else []
         if self._is_followed(session):

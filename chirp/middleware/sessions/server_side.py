@@ -54,7 +54,9 @@ class ServerSideStore(ServerSideOutcomes):
         envelope = self._codec.decode(value)
         if envelope is None:
             return await self._open_other(value, key, cookie, https)
-        if self._lifetime.is_expired(envelope.created_at, envelope.last_seen_at, self.clock()):
+        about = envelope.about
+        lifetime = self._lifetime if about is None else self._lifetime_of(about)
+        if lifetime.is_expired(envelope.created_at, envelope.last_seen_at, self.clock()):
             telemetry.tell(telemetry.EXPIRED, key)
             return self._start(found=Found.UNKNOWN, presented=cookie, https=https)
         return self._resume(value, envelope, https, cookie, key)
@@ -78,7 +80,7 @@ class ServerSideStore(ServerSideOutcomes):
         except StoreUnavailable as error:
             return self._open_unreachable(error, cookie, https)
         envelope = self._codec.decode(successor or b"")
-        if envelope is None or self._lifetime.is_expired(envelope.created_at, envelope.last_seen_at, self.clock()):
+        if envelope is None or self._is_expired(envelope):
             return self._start(found=Found.ENDED, presented=cookie, https=https)
         return self._resume(successor or b"", envelope, https, cookie, key)
 

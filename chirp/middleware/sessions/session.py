@@ -4,11 +4,12 @@ Nothing here knows a store, a clock or asyncio.
 """
 
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from typing import Any
 
 from chirp.errors import SessionClosed
 from chirp.middleware.sessions import session_id
+from chirp.middleware.sessions.about import AS_USUAL, About, AboutChange, changed
+from chirp.middleware.sessions.config import check_max_age
 from chirp.middleware.sessions.decision import Ask, Found
 
 NESTED = (dict, list)  # JSON values with something inside, which can change without the session noticing
@@ -37,8 +38,11 @@ class Session(dict[str, Any]):
 
     # Slots: attributes of a dict's subclass are otherwise kept in a second dict, slow to make and to look into.
     __slots__ = (
+        "_about",
         "_ask",
+        "_asked_lifetime",
         "_base",
+        "_client",
         "_closed",
         "_committed",
         "_found",
@@ -76,6 +80,9 @@ class Session(dict[str, Any]):
         self._key = ""  # what that id leads to, where it has been worked out
         self._https: bool | None = None  # how the request came; None where that is not known
         self._handle = ""
+        self._about: About | None = None  # what the document says beside the data
+        self._asked_lifetime: AboutChange | None = None  # what this request asks to change of that
+        self._client: AboutChange | None = None  # what it changes of that unasked, where clients are recorded
         self._stored = b""  # the document as this request last knew it
         self._base: bytes | None = b"{}"  # this object's data as of then, encoded; None until somebody needs it
         self._lent = True  # False while only plain values have been read, and set under other keys than the user's
@@ -94,6 +101,45 @@ class Session(dict[str, Any]):
     def user_id(self) -> Any:
         """The value under `user_key`, or None."""
         return dict.get(self, self.user_key)
+
+    @property
+    def max_age(self) -> int | None:
+        """Seconds that this session lives unseen, if it has a lifetime of its own; None: the config's `max_age`."""
+        return (self._next_about() or AS_USUAL).max_age
+
+    @property
+    def persistent(self) -> bool:
+        """Whether the browser keeps the cookie when it is closed."""
+        return (self._next_about() or AS_USUAL).persistent
+
+    @property
+    def user_agent(self) -> str | None:
+        """The user agent that was stored last, with `SessionConfig.record_client`: that of an earlier request."""
+        return (self._about or AS_USUAL).user_agent
+
+    @property
+    def address(self) -> str | None:
+        """The address that was stored last, as `user_agent` is."""
+        return (self._about or AS_USUAL).address
+
+    def set_lifetime(self, max_age: int | None = None, *, persistent: bool = True) -> None:
+        """Give this session a lifetime of its own, which holds until it ends; its cookie is set anew.
+
+        `idle_timeout_seconds` and `absolute_timeout_seconds` hold all the same. A session that takes its place, by
+        `regenerate_session()`, `clear()` or `login()`, has the config's lifetime again.
+
+        Args:
+            max_age: seconds that it lives unseen; None: the config's `max_age`.
+            persistent: with False the cookie has no Max-Age, so that it ends with the browser.
+
+        Raises:
+            ConfigurationError: `max_age` is no whole number from 1 to 400 days, or the store has no lifetimes.
+            SessionClosed: the response has started.
+        """
+        if max_age is not None:
+            check_max_age("max_age", max_age)
+        self.mark_modified()
+        self._asked_lifetime = {"max_age": max_age, "persistent": bool(persistent)}
 
     def mark_accessed(self) -> None:
         """Record that the handler obtained the session."""
@@ -167,7 +213,7 @@ class Session(dict[str, Any]):
         self.mark_modified()
         if self._found in (Found.LIVE, Found.UNREACHABLE) and self._ask is not Ask.REGENERATE:
             self._ask = Ask.END
-            self._handle = ""
+            self._begin_anew()
         dict.clear(self)
 
     def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
@@ -184,8 +230,28 @@ class Session(dict[str, Any]):
         self._ask = Ask.REGENERATE
         self.id = None
         self.is_new = True
-        self._handle = ""
+        self._begin_anew()
         dict.clear(self)
+
+    def _begin_anew(self) -> None:
+        """Drop what belongs to the session that is left behind."""
+        self._handle = ""
+        self._about = self._asked_lifetime = None
+
+    def _about_change(self) -> AboutChange:
+        """Return what this request changes of what the document says beside the data, if it writes it whole."""
+        return {**(self._client or {}), **(self._asked_lifetime or {})}
+
+    def _next_about(self) -> About | None:
+        """Return what the document says beside the data once this request has written it whole."""
+        if self._client is None and self._asked_lifetime is None:
+            return self._about
+        return changed(self._about, self._about_change())
+
+    def _settle_about(self, about: About | None) -> None:
+        """Take this for what the document says beside the data."""
+        self._about = about
+        self._asked_lifetime = None
 
     def _rotate(self, *, follow: bool) -> None:
         self.mark_modified()
@@ -242,62 +308,3 @@ for _name in _LOOKS:
     setattr(Session, _name, _marked(_name))
 for _name in _GIVES:
     setattr(Session, _name, _marked(_name, lends=True))
-
-
-current_session: ContextVar[Session] = ContextVar("chirp_session")
-
-
-def get_session() -> Session:
-    """Return the session of the current request.
-
-    Raises:
-        LookupError: there is no request, or its path is excluded from sessions.
-    """
-    session = _current()
-    session.accessed = True
-    return session
-
-
-def regenerate_session() -> Session:
-    """Give the request a new session under a new id: the data is gone and the old id is dead.
-
-    Call it whenever privileges change, before storing who signed in. Works from worker threads and child tasks.
-
-    Returns:
-        The same object as `get_session()`, emptied.
-
-    Raises:
-        LookupError: there is no request, or its path is excluded from sessions.
-        SessionClosed: the response has started.
-    """
-    session = _current()
-    session._regenerate()
-    return session
-
-
-def rotate_session(*, follow: bool = False) -> Session:
-    """Give the request's session a new id and keep its data, its handle and its age; the old id is dead.
-
-    Args:
-        follow: let requests that are in flight with the old id reach the session for `rotation_grace_seconds` (through
-            four renewals in a row at most), and renew it once if several of them ask. Right for periodic renewal, wrong
-            at any change of privilege: whoever knows the old id follows as well. Where the value under `user_key`
-            changes, it has no effect.
-
-    Raises:
-        LookupError: there is no request, or its path is excluded from sessions.
-        SessionClosed: the response has started.
-    """
-    session = _current()
-    session._rotate(follow=follow)
-    return session
-
-
-def _current() -> Session:
-    try:
-        return current_session.get()
-    except LookupError:
-        raise LookupError(
-            "there is no session here: outside a request, on a path in exclude_paths, or without SessionMiddleware "
-            "or ASGISessionMiddleware around the app"
-        ) from None

@@ -2,21 +2,26 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from starlette.requests import Request
 
 from chirp.errors import SessionNotSerializable
 from chirp.middleware.protocol import AnyResponse
-from chirp.middleware.sessions.codec import EMPTY_DATA, Codec, Envelope, check_faithful, decode_data, encode_data
+from chirp.middleware.sessions.about import About, client_of
+from chirp.middleware.sessions.codec import EMPTY_DATA, Codec, Envelope, decode_data, encode_data
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import CookieReader, CookieWriter, SetCookie
 from chirp.middleware.sessions.decision import Ask, Found, Outcome, decide
+from chirp.middleware.sessions.expiry import Lifetime
+from chirp.middleware.sessions.fidelity import check_faithful
 from chirp.middleware.sessions.session import LiveSession, Session
 
 ResponseT = TypeVar("ResponseT", bound=AnyResponse)
 
 HTTPS_SCHEMES = ("https", "wss")
+LIFETIMES_KEPT = 16  # an app has one or two besides the config's
 LIVE, KEEP, NOTHING = Found.LIVE, Ask.KEEP, Outcome.NOTHING  # to find a member of an enum is slow before Python 3.12
 AS_LOADED = b""  # as the data of a commit: what was loaded, which nobody had to encode
 
@@ -66,6 +71,7 @@ class BuiltInStore(ABC):
         self._cookies = CookieWriter(config)
         self._codec = Codec(config)
         self._lifetime = config.lifetime
+        self._lifetime_for = lru_cache(LIFETIMES_KEPT)(self._lifetime.of_session)
         self._user_key = config.user_key
 
     @abstractmethod
@@ -108,7 +114,10 @@ class BuiltInStore(ABC):
         if isinstance(scope, dict) and "headers" in scope:
             cookie = self.cookie_reader.read(scope["headers"])
             scheme = scope.get("scheme")
-            return await self.open(cookie, None if scheme is None else scheme in HTTPS_SCHEMES)
+            session = await self.open(cookie, None if scheme is None else scheme in HTTPS_SCHEMES)
+            if self.config.record_client:
+                session._client = client_of(scope["headers"], scope.get("client"))
+            return session
         cookie = self.cookie_reader.check(request.cookies.get(self.config.cookie_name))
         return await self.open(cookie, scheme_is_https(request))
 
@@ -128,13 +137,23 @@ class BuiltInStore(ABC):
         cookie = await self.commit(session, self.clock())
         return response if cookie is None else add_header(response, "Set-Cookie", cookie.header)
 
+    def _lifetime_of(self, about: About | None) -> Lifetime:
+        """Return the time limits of a session, by what its document says beside the data."""
+        return self._lifetime if about is None else self._lifetime_for(about.max_age)
+
+    def _is_expired(self, envelope: Envelope) -> bool:
+        lifetime = self._lifetime_of(envelope.about)
+        return lifetime.is_expired(envelope.created_at, envelope.last_seen_at, self.clock())
+
     def _decide(self, session: Session, now: float) -> tuple[Outcome, bytes, bool]:
         """Return the outcome, the session's encoded data, and whether the outcome slides the idle limit.
 
         Raises:
             SessionNotSerializable: the data has changed and would not come back as it is.
         """
-        due = session._slides and self._lifetime.touch_due(session.last_seen_at, now)
+        about = session._about
+        lifetime = self._lifetime if about is None else self._lifetime_of(about)
+        due = session._slides and lifetime.touch_due(session.last_seen_at, now)
         if not (due or session.modified or session._lent):  # so nothing was asked either
             session._committed = AS_LOADED
             return NOTHING, EMPTY_DATA, due
@@ -147,6 +166,8 @@ class BuiltInStore(ABC):
             changed = data != encode_data(decode_data(session._base))
             data = data if changed else session._base
         user_changed = changed and session._lent and self._codec.user_differs(data, session._base)
+        if session._asked_lifetime is not None:
+            changed = due = True  # a touch would do, were it not dropped where another request has written
         outcome = decide(
             session._found,
             session._ask,
@@ -181,6 +202,8 @@ class BuiltInStore(ABC):
         session.created_at = envelope.created_at
         session.last_seen_at = envelope.last_seen_at
         session._handle = envelope.handle
+        session._about = envelope.about
+        session._asked_lifetime = session._client = None
         session._stored = document
         session._base = None
         session._found = LIVE
