@@ -60,7 +60,10 @@ async def test_a_touch_takes_the_client_along(make_store: MakeStore, clock: Manu
     await client.visit(put(a=1))
     client.agent = "two"
     clock.move(400)
-    await client.visit()
+    request = await client.begin()
+    await request.finish()
+    assert (request.session.user_agent, request.session.address) == TWO
+    client.agent = "three"
     assert await seen(client) == TWO
 
 

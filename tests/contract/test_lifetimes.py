@@ -235,11 +235,23 @@ async def test_a_session_saved_again_keeps_the_lifetime_it_was_given(browser: Br
     request.session["a"] = 1
     remember(request.session)
     await request.finish()
+    assert await request.finish() is None
     clock.move(400)
     header = await request.finish()
     assert header is not None
     assert PERSISTENT in header
     assert await lifetime_of(browser) == (MONTH, True)
+
+
+async def test_an_emptied_session_that_is_filled_again_has_the_configs_lifetime(browser: Browser) -> None:
+    """It ended when it was stored empty, and what the same object holds next is a new one."""
+    await remembered(browser)
+    request = await browser.begin()
+    del request.session["a"]
+    await request.finish()
+    request.session["b"] = 1
+    await request.finish()
+    assert (await browser.read(), await lifetime_of(browser)) == ({"b": 1}, (None, True))
 
 
 async def test_after_the_response_has_started_there_is_no_new_lifetime(browser: Browser) -> None:
@@ -335,9 +347,10 @@ async def test_a_lifetime_asked_for_with_the_old_id_reaches_the_successor(
     request = await old.begin()
     request.run(lambda session: rotate_session(follow=True))
     remember(request.session)
+    await server_browser.visit(put(b=2))
     await request.finish()
     clock.move(MONTH - 1)
-    assert await server_browser.read() == {"a": 1}
+    assert await server_browser.read() == {"a": 1, "b": 2}
 
 
 async def test_an_ended_session_is_not_brought_back_by_a_lifetime(server_browser: Browser) -> None:

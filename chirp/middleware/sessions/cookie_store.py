@@ -127,4 +127,5 @@ class CookieSessionStore(BuiltInStore):
         session._base = EMPTY_DATA
         session._found = Found.NOTHING_PRESENTED
         session._ask = Ask.KEEP
+        session._begin_anew()
         return self._cookies.delete(https=session._https) if was_live else None
