@@ -1,5 +1,6 @@
 """The demo as a process, and a visitor who reads its page."""
 
+import hashlib
 import html
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from redis import Redis
 
 COOKIE = "chirp_demo"
 SECONDS = 20  # for a start or an end; a busy machine is no defect
@@ -96,6 +98,16 @@ class Visitor(httpx2.Client):
     def look(self) -> "Page":
         """See the page without counting a visit."""
         return Page(self.get("/live").text)
+
+
+@contextmanager
+def visiting(demo: RunningDemo, redis_url: str) -> Iterator[Visitor]:
+    """Come to the demo with a new browser, and remove from Redis what it has left there."""
+    with Visitor(demo.url) as client:
+        yield client
+    with Redis.from_url(redis_url, socket_timeout=10) as redis:
+        for given in client.ids:
+            redis.delete("chirp:demo:" + hashlib.sha256(given.encode()).hexdigest())
 
 
 class Page:

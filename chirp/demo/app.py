@@ -5,18 +5,17 @@ import dataclasses
 import secrets
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import jinja2
 from redis.asyncio import Redis
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
 
 from chirp.app import App
+from chirp.demo.devices import Devices
 from chirp.demo.forms import guard, read_form
+from chirp.demo.pages import FILES, Templates, back
 from chirp.demo.stored import read_stored
 from chirp.middleware.auth import AuthConfig, AuthMiddleware, get_user, login, logout
 from chirp.middleware.sessions import (
@@ -40,7 +39,11 @@ NOTICES = {
     "regenerated": "Regenerated. A new id and an empty session; this visit is its first.",
     "nameless": "A name needs at least one visible character.",
 }
-FILES = Path(__file__).parent
+SIGN_IN_FIRST = "Sign in to see your devices."
+SESSION_IS_GONE = (
+    "The session of this device is over: ended from another device, or unused for too long. Nobody is signed in here."
+)
+STATIC = ("demo.css", "demo.js", "devices.css", "icon.svg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,13 @@ def create_app(redis_url: str) -> App:
         max_age=3600,
         touch_interval_seconds=5,  # short, so that one can watch the expiry slide
         exclude_paths=("/static",),
+        record_client=True,  # for the devices page
     )
     store = RedisSessionStore(config, redis_url, key_prefix="chirp:demo:")
     config = dataclasses.replace(config, store=store)
-    demo = Demo(config, store, redis_url)
+    templates = Templates(address_of(redis_url))
+    demo = Demo(config, store, redis_url, templates)
+    devices = Devices(store, templates)
 
     app = App()
     app.add_middleware(guard)
@@ -83,6 +89,9 @@ def create_app(redis_url: str) -> App:
     for path, method, handler in (
         ("/", "GET", demo.visit),
         ("/live", "GET", demo.page),
+        ("/devices", "GET", devices.page),
+        ("/devices/sign-out", "POST", devices.sign_out_one),
+        ("/devices/sign-out-others", "POST", devices.sign_out_others),
         ("/static/{name}", "GET", static_file),
         ("/sign-in", "POST", sign_in),
         ("/sign-out", "POST", sign_out),
@@ -98,20 +107,11 @@ def create_app(redis_url: str) -> App:
 class Demo:
     """The page, with what it needs to look behind the session."""
 
-    def __init__(self, config: SessionConfig, store: RedisSessionStore, redis_url: str) -> None:
+    def __init__(self, config: SessionConfig, store: RedisSessionStore, redis_url: str, templates: Templates) -> None:
         self._config = config
         self._store = store
-        self._address = address_of(redis_url)
         self._client = Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2)
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(FILES / "templates"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters["clock"] = clock
-        self._template = environment.get_template("page.html")
+        self._templates = templates
 
     async def close(self) -> None:
         """Close the connections that only the page uses."""
@@ -126,25 +126,35 @@ class Demo:
     async def page(self, request: Request) -> Response:
         """Show the page and change nothing."""
         session = get_session()
+        cookie = cookie_sent(request, self._config.cookie_name)
         shown = {
-            "notice": NOTICES.get(request.query_params.get("done", ""), ""),
+            "notice": notice_for(request, session, cookie),
             "user": get_user() if session.user_id is not None else None,
+            "next": "devices" if request.query_params.get("next") == "devices" else "",
             "visits": whole(session.get("visits")),
             "cart": [(item, whole(session.get(cart_key(item)))) for item in ITEMS],
-            "cookie": cookie_sent(request, self._config.cookie_name),
+            "cookie": cookie,
             "config": self._config,
             "session": session,
             "stored": await read_stored(self._client, self._store.key_for(session.id)) if session.id else None,
-            "address": self._address,
             "hold_milliseconds": round(HOLD_SECONDS * 1000),
             "longest_name": LONGEST_NAME,
         }
-        return HTMLResponse(self._template.render(shown), headers={"Cache-Control": "no-store"})
+        return self._templates.answer("session.html", here="/", **shown)
+
+
+def notice_for(request: Request, session: Session, cookie: str) -> str:
+    """Return what the visitor should know: what was just done, or why somebody who was signed in is not any more."""
+    if done := NOTICES.get(request.query_params.get("done", "")):
+        return done
+    if cookie and session.is_new:
+        return SESSION_IS_GONE
+    return SIGN_IN_FIRST if "next" in request.query_params else ""
 
 
 async def static_file(name: str) -> Response:
     """Send a style sheet, script or icon."""
-    if name not in ("demo.css", "demo.js", "icon.svg"):
+    if name not in STATIC:
         raise HTTPException(404)
     return FileResponse(FILES / "static" / name, headers={"Cache-Control": "no-cache"})
 
@@ -156,7 +166,7 @@ async def sign_in(request: Request) -> Response:
     if not name:
         return back("/?done=nameless")
     login(User(id=name, name=name), keep=("visits", *cart_keys(get_session())))
-    return back("/?done=signed-in")
+    return back("/devices" if form.get("next") == "devices" else "/?done=signed-in")
 
 
 async def sign_out() -> Response:
@@ -202,11 +212,6 @@ async def empty_cart() -> Response:
     return back("/#cart")
 
 
-def back(to: str) -> Response:
-    """Send the browser to the page with a GET, so that a reload repeats nothing."""
-    return RedirectResponse(to, status_code=303)
-
-
 def cart_key(item: str) -> str:
     """Return the session key of an item."""
     return f"cart:{item}"
@@ -226,8 +231,3 @@ def cookie_sent(request: Request, name: str) -> str:
     """Return the session's cookie as it stood in the request's header, or nothing."""
     pairs = (pair.strip() for line in request.headers.getlist("cookie") for pair in line.split(";"))
     return "; ".join(pair for pair in pairs if pair.startswith(f"{name}="))
-
-
-def clock(seconds: float) -> str:
-    """Return Unix seconds as an ISO time in UTC, for a `time` element."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

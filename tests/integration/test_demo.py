@@ -1,6 +1,5 @@
 """`chirp demo` as its users meet it: a process that is started, clicked through over HTTP and ended by a signal."""
 
-import hashlib
 import json
 import re
 import signal
@@ -11,7 +10,18 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from demo_site import COOKIE, Page, RunningDemo, Visitor, demo_process, ended, run_to_end, running_demo, silent_listener
+from demo_site import (
+    COOKIE,
+    Page,
+    RunningDemo,
+    Visitor,
+    demo_process,
+    ended,
+    run_to_end,
+    running_demo,
+    silent_listener,
+    visiting,
+)
 from redis import Redis
 from servers import StartServer
 
@@ -26,11 +36,8 @@ def demo(redis_url: str) -> Iterator[RunningDemo]:
 
 @pytest.fixture
 def visitor(demo: RunningDemo, redis_url: str) -> Iterator[Visitor]:
-    with Visitor(demo.url) as client:
+    with visiting(demo, redis_url) as client:
         yield client
-    with Redis.from_url(redis_url, socket_timeout=10) as redis:
-        for given in client.ids:
-            redis.delete("chirp:demo:" + hashlib.sha256(given.encode()).hexdigest())
 
 
 def test_it_keeps_a_session_across_requests(visitor: Visitor) -> None:
@@ -166,7 +173,7 @@ def test_bad_forms_are_answered(visitor: Visitor, body: str, status: int) -> Non
     assert visitor.post("/cart", content=body).status_code == status
 
 
-@pytest.mark.parametrize("path", ["/", "/static/demo.css", "/static/demo.js", "/static/icon.svg"])
+@pytest.mark.parametrize("path", ["/", "/static/demo.css", "/static/devices.css", "/static/demo.js"])
 def test_nothing_is_loaded_from_elsewhere(visitor: Visitor, path: str) -> None:
     """No file names a host; the namespace of SVG is a name and no address."""
     response = visitor.get(path)

@@ -22,6 +22,11 @@ async function ask(path, options) {
 /* Only regions that differ are replaced, and none holds a control, so the focus stays where it is. */
 async function refresh() {
   const page = new DOMParser().parseFromString(await (await ask("/live")).text(), "text/html");
+  if (page.body.dataset.user !== document.body.dataset.user) {
+    /* Signed in or out elsewhere: what is shown here is somebody else's. */
+    location.reload();
+    return;
+  }
   for (const region of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(region.id);
     if (fresh && fresh.innerHTML !== region.innerHTML) {
