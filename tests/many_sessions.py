@@ -1,7 +1,9 @@
 """Very many sessions on one server, stored quickly: by the steps that a login takes, thousands in each round trip."""
 
+import itertools
 import random
 from collections.abc import Iterator
+from typing import Any
 
 from chirp.middleware.sessions import RedisSessionStore, SessionConfig, session_id
 from chirp.middleware.sessions.codec import encode_data
@@ -14,15 +16,16 @@ AT_ONCE = 5000
 
 
 def logins(store: RedisSessionStore, sessions: int, users: int, now: float) -> Iterator[Command]:
-    """Yield the commands that store so many sessions, as many of each user; every tenth session has none.
+    """Yield the commands that store so many sessions; every tenth has no user, the others are shared out evenly.
 
     Users are numbers from 0. When sessions began, how large they are and when they were last seen differs.
     """
     chance = random.Random(5)
+    signed_in = itertools.cycle(range(users))
     for number in range(sessions):
-        data = {"cart": ["x" * 40] * chance.randrange(1, 20)}
+        data: dict[str, Any] = {"cart": ["x" * 40] * chance.randrange(1, 20)}
         if number % 10:
-            data["user_id"] = number % users
+            data["user_id"] = next(signed_in)
         session = store._start(data)
         session._handle = session_id.mint_handle()
         key = store.key_for(session_id.mint())
@@ -37,7 +40,7 @@ def logins(store: RedisSessionStore, sessions: int, users: int, now: float) -> I
 
 
 async def fill(url: str, prefix: str, sessions: int, users: int) -> None:
-    """Store so many sessions, as many of each user; every tenth has none."""
+    """Store so many sessions on a node, as `logins` makes them."""
     store = RedisSessionStore(CONFIG, url, prefix, timeout_seconds=30)
     await store._run(store._enlisting(store._start({"user_id": 0}), "0" * 64, 0.0, created_at=0.0))  # for its script
     node = store._nodes.get()

@@ -100,6 +100,8 @@ class RedisNode:
 
     async def look_up_each(self, name: Lookup, keys: Sequence[str]) -> list[Any]:
         """As `look_up`, but a refusal stands, as a `StoreUnavailable`, in place of the reply."""
+        if not keys:
+            return []  # an exchange has a reply to wait for
         return list(map(_value, await self._ask_alone([(name, key) for key in keys])))
 
     async def _ask_alone(self, commands: Sequence[Command]) -> list[Any]:
