@@ -14,13 +14,6 @@ from chirp.middleware.sessions import RedisSessionStore, SessionConfig
 from chirp.middleware.sessions.session import Session
 
 FACTS = {"handle", "user_id", "created_at", "last_seen_at", "expires_at", "size"}
-COMMANDS: list[tuple[str, ...]] = [
-    ("stats",),
-    ("list",),
-    ("show", "a-handle"),
-    ("revoke", "a-handle", "--yes"),
-    ("revoke-user", "5", "--yes"),
-]
 
 
 class App:
@@ -105,6 +98,13 @@ def test_statistics_are_told_in_words(app: App) -> None:
     assert "with a user              1, of 1 user" in said.out
     assert "unreadable" not in said.out
     assert said.err == ""
+
+
+def test_colours_are_no_terminal(app: App, redis_url: str, key_prefix: str) -> None:
+    """A job of CI that forces them gets no bar into its log."""
+    app.put(user_id=5)
+    said = run("list", "--json", "--redis", redis_url, "--prefix", key_prefix, FORCE_COLOR="1")
+    assert (len(said.out.splitlines()), said.err) == (1, "")
 
 
 def test_no_sessions_are_no_error(app: App) -> None:
