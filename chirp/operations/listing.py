@@ -93,7 +93,7 @@ def check_handle(text: str) -> str:
 
 
 async def rows_of(store: DirectoryStore, infos: Sequence[SessionInfo]) -> list[Row]:
-    """Return sessions with the time that they have left; what has ended meanwhile is left out.
+    """Return sessions with the time that they have left; what is gone meanwhile is left out.
 
     Raises:
         StoreUnavailable: the store did not answer.

@@ -15,12 +15,12 @@ NOBODY = "-"
 
 def visible(text: str) -> str:
     """Return text in which what is not printable is written as JSON would write it."""
-    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text).replace("\x7f", "\\u007f")
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """Return JSON in printable ASCII."""
-    return json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
+    return json.dumps(value, indent=indent)
 
 
 def contents(data: Any) -> str:

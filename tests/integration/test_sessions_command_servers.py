@@ -11,6 +11,7 @@ import pytest
 import trustme
 from command_kit import Said, run
 from demo_site import silent_listener
+from many_sessions import fill
 from proxy import proxied
 from redis import Redis
 from servers import OwnServer, StartServer, program_on_path
@@ -129,11 +130,9 @@ async def test_the_rights_that_are_told_are_enough(server: OwnServer) -> None:
 
 async def test_progress_is_not_worth_a_right(server: OwnServer) -> None:
     """Who may not count the keys may count the sessions."""
-    store = RedisSessionStore(CONFIG, server.url, "a:")
-    await put(store, user_id=5)
+    await fill(server.url, "a:", 3000, 10)
     url = with_user(server, "~a:*", *LOOKING.split(), "-dbsize")
-    assert json.loads((await at(url, "a:", "stats", "--json")).out)["sessions"] == 1
-    await store.aclose()
+    assert json.loads((await at(url, "a:", "stats", "--json")).out)["sessions"] == 3000
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])

@@ -1,8 +1,12 @@
 """`chirp sessions` in front of somebody: what is asked, what moves, and how it is interrupted."""
 
 import asyncio
+import json
+import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -103,13 +107,23 @@ def test_a_bar_moves_where_somebody_sees_it(many: str) -> None:
     assert said.err.rstrip().endswith(ERASE)
 
 
+def test_colours_are_no_terminal(many: str) -> None:
+    """A job of CI that forces them gets no bar into its log."""
+    command = [sys.executable, "-m", "chirp.cli", "sessions", "stats", "--json", "--redis", many]
+    environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env=environment)
+    assert (json.loads(done.stdout)["sessions"], done.stderr) == (MANY, "")
+
+
 def test_rows_are_printed_above_the_bar(many: str) -> None:
     """Where both are on one terminal; every session is on it."""
     with on_terminal("list", "--json", "--redis", many, rows=True) as terminal:
         said = terminal.ended()
     assert said.code == 0
-    assert len(set(re.findall(r'"handle": "([\w-]+)"', said.err))) == MANY
-    assert re.search(r"\d+%", said.err)
+    shown = re.sub(r"\x1b\[[\d;]*m", "", said.err)
+    assert len(set(re.findall(r'"handle": "([\w-]+)"', shown))) == MANY
+    assert re.search(r"\d+% \d:\d\d:\d\d", shown)
+    assert not re.search(r"\d:\d\d:\d\d[^\r\n\x1b]*handle", shown)
 
 
 def test_a_reader_that_has_enough_ends_the_list(many: str) -> None:

@@ -5,8 +5,10 @@ import random
 from typing import Any
 
 import pytest
+import typer
 from hypothesis import example, given, strategies
 
+from chirp.commands.sessions.options import telling
 from chirp.middleware.sessions.directory import SessionInfo
 from chirp.operations import words
 from chirp.operations.figures import Distinct, Spread
@@ -145,3 +147,10 @@ def test_the_columns_stand_under_their_names(user: str) -> None:
 def test_a_handle_that_nobody_minted_is_not_shown() -> None:
     """The store leaves it out, and the line has a dash."""
     assert Row(info(handle=""), 60.0, 100.0).as_line().startswith("-  ")
+
+
+def test_an_interruption_has_the_exit_code_that_shells_know() -> None:
+    """Also where the command line's own framework would say something of it."""
+    with pytest.raises(typer.Exit) as ended, telling("stats"):
+        raise KeyboardInterrupt
+    assert ended.value.exit_code == 130

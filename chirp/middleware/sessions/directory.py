@@ -200,9 +200,10 @@ class DirectoryStore(ServerSideStore):
                 yield Scan([info for info in infos if info is not None], tombstones, unreadable, progress)
 
     async def time_left(self, infos: Sequence[SessionInfo]) -> list[float]:
-        """Return for how many seconds the store keeps each session if it is not seen; 0 for one that has ended.
+        """Return for how many seconds the store keeps each session if it is not seen; infinite if it never ends.
 
-        Unlike `SessionInfo.expires_at` that does not depend on the settings of whoever asks.
+        Unlike `SessionInfo.expires_at` that does not depend on the settings of whoever asks. A session that has ended
+        since it was listed has at most the grace left, for which it is remembered.
 
         Raises:
             StoreUnavailable: the store did not answer.
