@@ -120,7 +120,8 @@ def opened(place: Place) -> Iterator[Opened]:
             if not isinstance(error.__cause__, NoPermissionError):
                 raise
             raise StoreUnavailable(
-                f"{error}; ACL SETUSER <user> {LOOKING} lets it look at sessions, {ENDING} end them"
+                f"{error}; ACL SETUSER <user> {LOOKING} lets it look at sessions, {ENDING} end them; "
+                "a cluster takes +cluster|slots +asking as well"
             ) from error
         finally:
             runner.run(store.aclose())

@@ -13,9 +13,11 @@ import pytest
 from command_kit import on_terminal
 from demo_site import silent_listener
 from many_sessions import fill
-from servers import program_on_path
+from redis import Redis
+from servers import StartServer, program_on_path
 from visits import CONFIG, put, read
 
+from benchmarks.waiting import wait_for
 from chirp.embedded import EmbeddedServer
 from chirp.middleware.sessions import RedisSessionStore
 
@@ -84,6 +86,20 @@ def test_an_interrupted_start_is_quiet() -> None:
     ):
         terminal.process.send_signal(signal.SIGINT)
         said = terminal.ended()
+    assert (said.code, said.out, said.err) == (130, "", "")
+
+
+def test_an_interrupted_end_is_quiet(own_server: StartServer) -> None:
+    """While the server takes no changes; what it was sent may happen all the same."""
+    server = own_server()
+    asyncio.run(begin(server.url, "chirp:session:"))
+    with Redis.from_url(server.url, decode_responses=True) as client:
+        client.execute_command("CLIENT", "PAUSE", "30000", "WRITE")
+        with on_terminal("revoke-user", "5", "--yes", "--redis", server.url) as terminal:
+            wait_for(lambda: any(int(each["multi"]) >= 0 for each in client.client_list()), "an end that is under way")
+            terminal.process.send_signal(signal.SIGINT)
+            said = terminal.ended()
+    server.kill()
     assert (said.code, said.out, said.err) == (130, "", "")
 
 

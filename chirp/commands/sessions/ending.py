@@ -1,7 +1,8 @@
 """`chirp sessions revoke` and `revoke-user`: what they ask before something ends, and what they print."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +23,7 @@ from chirp.commands.sessions.options import (
     telling,
 )
 from chirp.commands.shared import LOCAL_REDIS, PREFIX, AsJson, KeyPrefix, RedisUrl, errors, screen
-from chirp.errors import ConfigurationError
+from chirp.errors import ConfigurationError, StoreUnavailable
 
 
 def revoke(
@@ -47,7 +48,8 @@ def revoke(
         with found_at(place, handle, user) as (at, info):
             whose = "without a user" if info.user_id is None else f"of user {user_text(info.user_id)}"
             agreed(f"End the session {handle} {whose}?", yes=yes)
-            ended = int(at.run(at.store.revoke_found(info)))
+            with saying_what_goes_on():
+                ended = int(at.run(at.store.revoke_found(info)))
         if as_json:
             typer.echo(to_json({"ended": ended, "handle": handle}))
         else:
@@ -92,12 +94,26 @@ def revoke_user(
                     raise not_done(f"the user has no session {keep} to keep, so nothing was ended")
                 if any(ending):
                     agreed(f"End {numbers(ending, users)}?", yes=yes)
-            ended = [at.run(at.store.revoke_user(each, keep=keep)) for each in users]
+            with saying_what_goes_on():
+                ended = [at.run(at.store.revoke_user(each, keep=keep)) for each in users]
         if as_json:
             each = [{"user_id": one, "ended": count} for one, count in zip(users, ended, strict=True)]
             typer.echo(to_json({"ended": sum(ended), "users": each, "kept": keep}))
         else:
             screen.print(Text(f"Ended {numbers(ended, users)}."))
+
+
+@contextmanager
+def saying_what_goes_on() -> Iterator[None]:
+    """Add to what keeps sessions from being ended that some of them may not have been.
+
+    Raises:
+        StoreUnavailable: as it was raised, with that.
+    """
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise StoreUnavailable(f"{error}; sessions may go on, so run it again") from error.__cause__
 
 
 def numbers(counts: Sequence[int], users: Sequence[Any]) -> str:
