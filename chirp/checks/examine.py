@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from chirp.checks import access, durability, memory, server
 from chirp.checks.facts import Facts, Place, Slots
 from chirp.checks.finding import Finding, Severity
-from chirp.checks.gathering import cluster_of, gather, info_of, unless_refused
+from chirp.checks.gathering import cluster_of, gather, info_of, is_sentinel, unless_refused
 from chirp.checks.line import ANSWER_SECONDS, Target, target_of
 from chirp.redis_url import address_of, host_and_port, not_reached, within
 
@@ -53,7 +53,7 @@ def look(target: Target, address: str, prefix: str, clock: Callable[[], float]) 
     """Yield the findings of every server."""
     with target.line() as line:
         info = unless_refused(lambda: info_of(line)) or {}
-        if "sentinel" in (info.get("redis_mode"), info.get("server_mode")):  # in Redis, and in Valkey
+        if is_sentinel(info):
             yield replace(SENTINEL, node=address)
             return
         cluster = cluster_of(line, str(target.settings.get("host", "localhost")), info)

@@ -115,6 +115,10 @@ def info_of(line: Line) -> dict[str, str]:
     return dict(each.split(":", 1) for each in lines if ":" in each)
 
 
+def is_sentinel(info: Mapping[str, str]) -> bool:
+    return "sentinel" in (info.get("redis_mode"), info.get("server_mode"))  # of Redis, and of Valkey
+
+
 def config_of(line: Line) -> dict[str, str]:
     """Return the settings that matter, those of them that the server has.
 

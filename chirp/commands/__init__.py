@@ -7,6 +7,7 @@ What a command does is elsewhere, and is imported when the command runs: so each
 import typer
 
 from chirp.commands import check, demo, secret
+from chirp.commands.sessions import sessions
 
 __all__ = ["commands"]
 
@@ -20,4 +21,5 @@ def chirp() -> None:
 
 commands.command()(secret.secret)
 commands.command()(check.check)
+commands.add_typer(sessions, name="sessions")
 commands.command()(demo.demo)

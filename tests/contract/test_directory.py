@@ -298,9 +298,34 @@ async def test_every_session_is_looked_through(store: Store) -> None:
     ended = await signed_in(store)
     await ended.visit(lambda session: session.clear())
     await store._run([Create(store.key_prefix + "f" * 64, b"{}", 60_000)])
-    seen, progress = [], 0.0
+    seen, progress, tombstones, unreadable = [], 0.0, 0, 0
     async for scan in store.scan_sessions():
         assert progress <= scan.progress <= 1
         progress = scan.progress
         seen += [info.handle for info in scan.sessions]
+        tombstones, unreadable = tombstones + scan.tombstones, unreadable + scan.unreadable
     assert (sorted(seen), progress) == (sorted([await handle_of(browser) for browser in browsers]), 1.0)
+    assert (tombstones, unreadable) == (1, 1)
+
+
+async def test_the_time_that_sessions_have_left_is_the_stores(store: Any) -> None:
+    """Of each of them, in order; one that has ended since it was listed has the grace at most."""
+    await signed_in(store)
+    ended = await store.list_sessions(5)
+    await store.revoke_user(5)
+    await signed_in(store)
+    grace, left = await store.time_left([*ended, *await store.list_sessions(5)])
+    assert 0 < grace <= store.config.rotation_grace_seconds
+    assert DAY - 60 < left <= DAY
+    assert await store.time_left([]) == []
+
+
+async def test_a_session_that_was_found_is_ended(store: Any) -> None:
+    """With a user and without, and wherever a rotation has taken it meanwhile."""
+    for browser in (await signed_in(store), Browser(store)):
+        await browser.visit(put(a=1))
+        info = await store.find_session(await handle_of(browser))
+        await browser.visit(lambda session: rotate_session())
+        assert await store.revoke_found(info)
+        assert (await browser.begin()).session == {}
+        assert not await store.revoke_found(info)

@@ -36,7 +36,7 @@ LAYERS = (
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 PURE = ("config", "session_id", "about", "fidelity", "codec", "expiry", "cookie", "decision", "user_index")
-COMMAND_LINE = {"checks", "cli.py", "commands", "demo", "redis_url.py"}
+COMMAND_LINE = {"checks", "cli.py", "commands", "demo", "operations", "redis_url.py"}
 CLOCKS_AND_IO = {"asyncio", "anyio", "redis", "time", "datetime", "socket", "threading"}
 FILES = {path.stem: path for path in (PACKAGE / "middleware" / "sessions").glob("*.py") if path.stem != "__init__"}
 

@@ -23,7 +23,7 @@ TOLD_TO_WHO_CALLS = {
 TOLD_TO_WAITERS = {"tell_failure", "_fail"}  # the text is the second of what they are given
 # Never part of an app: for development on one's own machine, and the command line. What the latter tells of a URL is in
 # `test_check_command.py` and `test_cli.py`: no secret.
-STAND_ALONE = {"checks", "cli.py", "commands", "demo", "embedded.py", "redis_url.py"}
+STAND_ALONE = {"checks", "cli.py", "commands", "demo", "embedded.py", "operations", "redis_url.py"}
 
 # What log calls are given besides their text.
 LOGGED = {

@@ -7,20 +7,20 @@ dies: whoever found a dead one reads the index again, and goes on until there is
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import session_id, telemetry
 from chirp.middleware.sessions.about import AS_USUAL
-from chirp.middleware.sessions.codec import encode_user
+from chirp.middleware.sessions.codec import encode_user, read_tombstone
 from chirp.middleware.sessions.current import current_session
 from chirp.middleware.sessions.server_side import ServerSideStore, to_the_end
 from chirp.middleware.sessions.steps import Delist, Members, Step
 from chirp.middleware.sessions.user_index import Member, index_key, read_member, write_member
 
-AT_ONCE = 500  # keys asked for together, so that a user with very many sessions takes little memory
+AT_ONCE = 200  # keys asked for together, so that very many sessions, and large ones, take little memory
 MOST_READINGS = 100  # of an index that never stops changing
 
 T = TypeVar("T")
@@ -62,22 +62,36 @@ class Scan:
 
     Attributes:
         sessions: may be none, and in a store that changes meanwhile one of them may come twice.
+        tombstones: how many sessions were found that have ended and are remembered for the grace.
+        unreadable: how many values are no sessions of this configuration: corrupt, foreign, or with other names for
+            their time stamps.
         progress: how much of the store has been looked through, from 0 to 1.
     """
 
     sessions: Sequence[SessionInfo]
+    tombstones: int
+    unreadable: int
     progress: float
 
 
 class DirectoryStore(ServerSideStore):
     """A server-side store that knows which sessions are a user's.
 
-    A concrete store gives one primitive more: `_scan` the keys of documents.
+    A concrete store gives three primitives more: `_scan` the keys of documents, and `_read_all` documents or
+    `_time_left` of many keys at once.
     """
 
     @abstractmethod
     def _scan(self) -> AsyncIterator[tuple[Sequence[str], float]]:
         """Yield the keys of documents, a few at a time, and how much has been looked through, from 0 to 1."""
+
+    @abstractmethod
+    async def _read_all(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what `_read` does, for each key."""
+
+    @abstractmethod
+    async def _time_left(self, keys: Sequence[str]) -> list[float]:
+        """Return the seconds that each key is still kept; infinite where it stays, 0 where there is none."""
 
     async def list_sessions(self, user_id: Any) -> list[SessionInfo]:
         """Return the live sessions of a user, the one seen last first.
@@ -115,11 +129,17 @@ class DirectoryStore(ServerSideStore):
         if user_id is not None:
             return await to_the_end(self._end_listed(user_id, only=handle)) > 0
         found = await self.find_session(handle)
-        if found is None:
-            return False
-        if found.user_id is not None:
-            return await to_the_end(self._end_listed(found.user_id, only=handle)) > 0
-        return await to_the_end(self._revoke_at(found.key, handle))
+        return found is not None and await self.revoke_found(found)
+
+    async def revoke_found(self, info: SessionInfo) -> bool:
+        """End a session that was listed or found, as `revoke` does, without looking for it again.
+
+        Raises:
+            StoreUnavailable: the session may go on.
+        """
+        if info.user_id is not None:
+            return await to_the_end(self._end_listed(info.user_id, only=info.handle)) > 0
+        return await to_the_end(self._revoke_at(info.key, info.handle))
 
     async def revoke_user(self, user_id: Any, *, keep: str | None = None) -> int:
         """End the sessions of a user on every device; requests in flight bring none of them back.
@@ -169,14 +189,32 @@ class DirectoryStore(ServerSideStore):
                     return info
         return None
 
-    async def scan_sessions(self) -> AsyncIterator[Scan]:
+    async def scan_sessions(self) -> AsyncGenerator[Scan, None]:
         """Look through all live sessions, those without a user included, a few at a time: for scripts and operators.
 
         Raises:
             StoreUnavailable: the store did not answer.
         """
         async for keys, progress in self._scan():
-            yield Scan([info for info in await self._read_infos(keys) if info is not None], progress)
+            for some in _in_pieces(keys) if keys else [keys]:
+                values = await self._read_all(some)
+                infos = self._infos_of(some, values)
+                others = [value for value, info in zip(values, infos, strict=True) if value and info is None]
+                tombstones = sum(read_tombstone(value) is not None for value in others)
+                expired = sum(self._codec.decode(value) is not None for value in others)
+                unreadable = len(others) - tombstones - expired
+                yield Scan([info for info in infos if info is not None], tombstones, unreadable, progress)
+
+    async def time_left(self, infos: Sequence[SessionInfo]) -> list[float]:
+        """Return for how many seconds the store keeps each session if it is not seen; infinite if it never ends.
+
+        Unlike `SessionInfo.expires_at` that does not depend on the settings of whoever asks. A session that has ended
+        since it was listed has at most the grace left, for which it is remembered.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        return await self._time_left([info.key for info in infos])
 
     async def read_data(self, info: SessionInfo) -> dict[str, Any] | None:
         """Return what the app keeps in a session; None if it has ended.
@@ -226,7 +264,9 @@ class DirectoryStore(ServerSideStore):
 
     async def _read_infos(self, keys: Sequence[str]) -> list[SessionInfo | None]:
         """Return what lives under each of the keys; None where nothing does."""
-        values = [value for some in _in_pieces(keys) for value in await asyncio.gather(*map(self._read, some))]
+        return [info for some in _in_pieces(keys) for info in self._infos_of(some, await self._read_all(some))]
+
+    def _infos_of(self, keys: Sequence[str], values: Sequence[bytes | None]) -> list[SessionInfo | None]:
         now = self.clock()
         current = current_session.get(None)
         handle = current._handle if current is not None else ""

@@ -61,6 +61,12 @@ class MemorySessionStore(LimitedStore):
     async def _scan(self) -> AsyncIterator[tuple[Sequence[str], float]]:
         yield list(self._values), 1.0
 
+    async def _read_all(self, keys: Sequence[str]) -> list[bytes | None]:
+        return [await self._read(key) for key in keys]
+
+    async def _time_left(self, keys: Sequence[str]) -> list[float]:
+        return [self._values[key][1] - self.clock() if self._get(key) is not None else 0.0 for key in keys]
+
     def _take(self, step: Step) -> Reply:
         match step:
             case Create(key, document, ttl_ms):

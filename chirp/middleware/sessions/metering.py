@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions.codec import is_document, read_tombstone
@@ -38,6 +38,7 @@ class Nodes(Protocol):
     def write(self, write: Write, /) -> Awaitable[Written]: ...
     def run(self, steps: Sequence[Step], /) -> Awaitable[list[Reply]]: ...
     def scan(self, pattern: str, /) -> AsyncIterator[tuple[list[str], float]]: ...
+    def look_up(self, name: Literal["GET", "PTTL"], keys: Sequence[str], /) -> Awaitable[list[Any]]: ...
     async def aclose(self) -> None: ...
 
 
@@ -176,8 +177,13 @@ class MeteredNodes:
             self._to.writes.add(1, OF_OPERATION["run"])
         return replies
 
+    # The next two are an operator's questions, and no request's wait.
+
     def scan(self, pattern: str) -> AsyncIterator[tuple[list[str], float]]:
-        return self._nodes.scan(pattern)  # an operator's; it is no request's wait
+        return self._nodes.scan(pattern)
+
+    def look_up(self, name: Literal["GET", "PTTL"], keys: Sequence[str]) -> Awaitable[list[Any]]:
+        return self._nodes.look_up(name, keys)
 
     async def aclose(self) -> None:
         await self._nodes.aclose()

@@ -10,9 +10,10 @@ crosses slots. Rules:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TypeAlias, TypeVar
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeAlias, TypeVar
 
 from redis.asyncio.cluster import RedisCluster
 from redis.crc import key_slot
@@ -23,7 +24,7 @@ from chirp.middleware.sessions.codec import Codec
 from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.merging import Write, Written
 from chirp.middleware.sessions.redis_client import Link, ResponseError, Source
-from chirp.middleware.sessions.redis_node import ClusterNode, NothingSent, RedisNode
+from chirp.middleware.sessions.redis_node import ClusterNode, Lookup, NothingSent, RedisNode
 from chirp.middleware.sessions.redis_sentinel import SentinelConnectionPool, find_primary_within
 from chirp.middleware.sessions.redis_steps import Operation
 from chirp.middleware.sessions.redis_topology import Address, Primary, Routes, Topology
@@ -105,6 +106,32 @@ class Cluster:
         for position, primary in enumerate(primaries):
             async for keys, progress in primary.node.scan(pattern):
                 yield keys, (position + progress) / len(primaries)
+
+    async def look_up(self, name: Lookup, keys: Sequence[str]) -> list[Any]:
+        """As `RedisNode.look_up`, in a round trip to each primary; a key that has moved is asked for where it is now.
+
+        Raises:
+            StoreUnavailable: as there.
+        """
+        routes, deadline = self._topology.routes, self._loop.time() + self._timeout
+        served: dict[Primary | None, list[str]] = defaultdict(list)
+        for key in keys:
+            served[routes[key_slot(key.encode())]].append(key)
+        replies: dict[str, Any] = {}
+
+        async def look_up_at(primary: Primary | None, its: Sequence[str]) -> None:
+            if primary is not None:
+                with suppress(StoreUnavailable):
+                    found = zip(its, await primary.node.look_up_each(name, its), strict=True)
+                    replies.update({key: reply for key, reply in found if not isinstance(reply, StoreUnavailable)})
+
+        async def follow(key: str) -> None:
+            send: Send[list[Any]] = lambda node: node.look_up(name, [key])  # noqa: E731 - typed
+            (replies[key],) = await self._ask(key, send, deadline, repeatable=True)
+
+        await asyncio.gather(*(look_up_at(primary, its) for primary, its in served.items()))
+        await asyncio.gather(*(follow(key) for key in set(keys) - replies.keys()))
+        return [replies[key] for key in keys]
 
     async def aclose(self) -> None:
         """Close every connection, and the client if the store had it made."""

@@ -5,6 +5,7 @@ Three lanes, since a round trip is of one kind: reads (one `MGET`), swaps (one s
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -28,6 +29,7 @@ KEY_BYTES = 100  # what a key takes on the wire, roughly
 
 T = TypeVar("T")
 WhenLost: TypeAlias = Literal["repeat", "fail", "tell"]
+Lookup: TypeAlias = Literal["GET", "PTTL"]
 
 
 class NothingSent(StoreUnavailable):
@@ -77,26 +79,44 @@ class RedisNode:
     async def scan(self, pattern: str) -> AsyncIterator[tuple[list[str], float]]:
         """Yield the keys that match, a few at a time, and how much of the node has been looked through, from 0 to 1.
 
-        Raises:
-            StoreUnavailable: no reply within the timeout.
-        """
-        total, looked_at, cursor = await self._ask_alone("DBSIZE"), 0, b"0"
-        while looked_at == 0 or cursor != b"0":
-            cursor, keys = await self._ask_alone("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED_AT_ONCE)
-            looked_at += SCANNED_AT_ONCE
-            done = cursor == b"0" or total == 0
-            yield [key.decode("utf-8", "replace") for key in keys], 1.0 if done else min(looked_at / total, 0.99)
+        That is 0 until the end where the user may not call `DBSIZE`.
 
-    async def _ask_alone(self, *command: str | bytes | int) -> Any:
-        """Return the reply to a command that is no request's, so there is nothing to share a round trip with."""
+        Raises:
+            StoreUnavailable: no reply within the timeout, or a refusal.
+        """
+        (total,) = await self._ask_alone([("DBSIZE",)])
+        known = total if isinstance(total, int) else math.inf
+        looked_at, cursor = 0, b"0"
+        while looked_at == 0 or cursor != b"0":
+            command = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED_AT_ONCE)
+            ((cursor, keys),) = all_of(await self._ask_alone([command]))
+            looked_at += SCANNED_AT_ONCE
+            progress = 1.0 if cursor == b"0" else min(looked_at / max(known, 1), 0.99)
+            yield [key.decode("utf-8", "replace") for key in keys], progress
+
+    async def look_up(self, name: Lookup, keys: Sequence[str]) -> list[Any]:
+        """Return the reply of a command to each key; None where `GET` finds no string.
+
+        For keys by the hundred that no request waits for: one round trip, less work for each than in a lane.
+
+        Raises:
+            StoreUnavailable: no reply within the timeout, or a refusal.
+        """
+        return all_of(await self.look_up_each(name, keys))
+
+    async def look_up_each(self, name: Lookup, keys: Sequence[str]) -> list[Any]:
+        """As `look_up`, but a refusal stands, as a `StoreUnavailable`, in place of the reply."""
+        if not keys:
+            return []  # an exchange has a reply to wait for
+        return list(map(_value, await self._ask_alone([(name, key) for key in keys])))
+
+    async def _ask_alone(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the replies to commands that are no request's, so there is nothing to share a round trip with."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                (reply,) = await self._exchange([command], list, when_lost="repeat")
+                return await self._exchange(commands, list, when_lost="repeat")
         except TimeoutError:
             raise StoreUnavailable(f"the store did not answer within {self._timeout_seconds} seconds") from None
-        if isinstance(reply, ResponseError):
-            raise unavailable(reply)
-        return reply
 
     async def _send_reads(self, keys: Sequence[str], tell: Tell[bytes | None]) -> None:
         def read(replies: list[Any]) -> None:
@@ -259,11 +279,20 @@ def _answer(swap: Swap, raw: Any) -> Written | StoreUnavailable:
     return unavailable(reply) if isinstance(reply, ResponseError) else written(swap, reply)
 
 
-def _value(reply: Any) -> bytes | StoreUnavailable | None:
+def all_of(replies: list[Any]) -> list[Any]:
+    """Return replies among which there is no refusal; raise the first that there is."""
+    for reply in replies:
+        if isinstance(reply, ResponseError):
+            raise unavailable(reply)
+        if isinstance(reply, StoreUnavailable):
+            raise reply
+    return replies
+
+
+def _value(reply: Any) -> Any:
     if isinstance(reply, ResponseError):
         return None if redis_steps.plain(reply) is False else unavailable(reply)
-    value: bytes | None = reply
-    return value
+    return reply
 
 
 def _swap_command(swap: Swap, *, cached: bool) -> Command:

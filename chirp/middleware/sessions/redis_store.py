@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import re
 import time
 import weakref
@@ -122,6 +123,14 @@ class RedisSessionStore(LimitedStore):
         pattern = _literally(self.key_prefix) + "?" * HASH_DIGITS
         async for keys, progress in self._nodes.get().scan(pattern):
             yield [key for key in keys if is_document_key(key, self.key_prefix)], progress
+
+    async def _read_all(self, keys: Sequence[str]) -> list[bytes | None]:
+        return await self._nodes.get().look_up("GET", keys)
+
+    async def _time_left(self, keys: Sequence[str]) -> list[float]:
+        # The reply is -2 for a key that is not there, and -1 for one that stays.
+        replies = await self._nodes.get().look_up("PTTL", keys)
+        return [math.inf if reply == -1 else max(reply, 0) / 1000 for reply in replies]
 
     async def _clean_up(self, steps: Sequence[Step], refusal: BaseException | None) -> None:
         """After the server refused an operation, take back what it created, and do what it can still do of an end."""
