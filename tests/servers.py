@@ -6,6 +6,7 @@ error.
 """
 
 import gc
+import secrets
 import shutil
 import sys
 import warnings
@@ -36,6 +37,7 @@ __all__ = [
     "start_shared_server",
     "version_at",
     "why_no_docker",
+    "with_user",
 ]
 
 DOCKER_IMAGE = "redis:7-alpine"
@@ -149,6 +151,14 @@ def program_on_path() -> str | None:
 def running_cluster(primaries: int, settings: Settings = WITHOUT_REPLICAS) -> AbstractContextManager[RunningCluster]:
     """Start a cluster of the program that the run's own server is, where that is not in Docker."""
     return running(primaries, settings, program=program_on_path())
+
+
+def with_user(server: OwnServer, *rules: str) -> str:
+    """Make a user with these rights, and return the URL that it has."""
+    password = secrets.token_hex(8)
+    with Redis.from_url(server.url) as client:
+        client.execute_command("ACL", "SETUSER", "app", "reset", "on", f">{password}", *rules)
+    return server.url.replace("redis://", f"redis://app:{password}@")
 
 
 def version_at(url: str) -> str:

@@ -14,7 +14,7 @@ from demo_site import silent_listener
 from many_sessions import fill
 from proxy import proxied
 from redis import Redis
-from servers import OwnServer, StartServer, program_on_path
+from servers import OwnServer, StartServer, program_on_path, with_user
 from visits import CONFIG, put, read
 
 from benchmarks.cluster import RunningCluster
@@ -108,13 +108,6 @@ async def test_a_socket_in_the_file_system(own_server: StartServer, tmp_path: Pa
     await store.aclose()
 
 
-def with_user(server: OwnServer, *rules: str) -> str:
-    """Make a user, and return the URL that it has."""
-    with Redis.from_url(server.url) as client:
-        client.execute_command("ACL", "SETUSER", "operator", "reset", "on", f">{PASSWORD}", *rules)
-    return server.url.replace("redis://", f"redis://operator:{PASSWORD}@")
-
-
 async def test_the_rights_that_are_told_are_enough(server: OwnServer) -> None:
     """To look at sessions, and to end them."""
     store = RedisSessionStore(CONFIG, server.url, "a:")
@@ -138,10 +131,11 @@ async def test_progress_is_not_worth_a_right(server: OwnServer) -> None:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_a_right_that_is_missing_is_named(server: OwnServer, command: tuple[str, ...]) -> None:
     """In one line, with what gives it."""
-    said = run(*command, "--redis", with_user(server, "~other:*", "+ping"))
+    url = with_user(server, "~other:*", "+ping")
+    said = run(*command, "--redis", url)
     assert (said.code, said.out, len(said.err.splitlines())) == (2, "", 1)
     assert f"ACL SETUSER <user> {LOOKING} " in said.err
-    assert PASSWORD not in said.err
+    assert (urlsplit(url).password or "") not in said.err
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
@@ -156,7 +150,9 @@ def test_a_server_that_does_not_answer_is_named(command: tuple[str, ...]) -> Non
 
 def test_a_wrong_password_is_told(server: OwnServer) -> None:
     """And not repeated."""
-    url = with_user(server, "+@all").replace(PASSWORD, "wr0ng-word")
+    url = server.url.replace("redis://", "redis://default:wr0ng-word@")
+    with Redis.from_url(server.url) as client:
+        client.execute_command("ACL", "SETUSER", "default", "resetpass", ">another-word")
     said = run("stats", "--redis", url)
     assert (said.code, "refuses the user name or password in the URL" in said.err) == (2, True)
     assert "wr0ng-word" not in said.err

@@ -1,6 +1,5 @@
 """`chirp check` on real servers: each misconfiguration is found, and it alone."""
 
-import secrets
 import shutil
 import time
 from pathlib import Path
@@ -9,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from check_kit import ERROR, GOOD, NOTE, PREFIX, WARNING, bad, findings, only
 from redis import Redis
-from servers import OwnServer, StartServer, program_on_path
+from servers import OwnServer, StartServer, program_on_path, with_user
 
 from benchmarks.waiting import wait_for
 from chirp.checks.finding import Severity
@@ -139,14 +138,6 @@ def test_keys_of_others_are_found(own_server: StartServer, policy: str, severity
         client.mset({f"{PREFIX}1": "", "their-secret": "", "their-other": ""})
     finding = only(findings(server.url), "keys")
     assert (finding.severity, finding.found) == (severity, f"3; of 3 looked at, 2 do not begin with {PREFIX}")
-
-
-def with_user(server: OwnServer, *rules: str) -> str:
-    """Make a user of the app's, and return the URL that it has."""
-    password = secrets.token_hex(8)
-    with Redis.from_url(server.url) as client:
-        client.execute_command("ACL", "SETUSER", "app", "reset", "on", f">{password}", *rules)
-    return server.url.replace("redis://", f"redis://app:{password}@")
 
 
 def test_a_user_with_no_other_rights_has_no_finding(own_server: StartServer) -> None:

@@ -84,14 +84,13 @@ class RedisNode:
         Raises:
             StoreUnavailable: no reply within the timeout, or a refusal.
         """
-        (total,) = await self._ask_alone([("DBSIZE",)])
-        known = total if isinstance(total, int) else math.inf
-        looked_at, cursor = 0, b"0"
+        (told,) = await self._ask_alone([("DBSIZE",)])
+        total, looked_at, cursor = max(told, 1) if isinstance(told, int) else math.inf, 0, b"0"
         while looked_at == 0 or cursor != b"0":
             command = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCANNED_AT_ONCE)
             ((cursor, keys),) = all_of(await self._ask_alone([command]))
             looked_at += SCANNED_AT_ONCE
-            progress = 1.0 if cursor == b"0" else min(looked_at / max(known, 1), 0.99)
+            progress = 1.0 if cursor == b"0" else min(looked_at / total, 0.99)
             yield [key.decode("utf-8", "replace") for key in keys], progress
 
     async def look_up(self, name: Lookup, keys: Sequence[str]) -> list[Any]:
