@@ -13,7 +13,7 @@ from chirp.errors import ConfigurationError
 from chirp.middleware.sessions.codec import LARGEST_STAMP
 from chirp.middleware.sessions.directory import AT_ONCE, DirectoryStore, SessionInfo
 from chirp.middleware.sessions.session_id import is_handle
-from chirp.operations.words import NOBODY, bytes_text, grid, span, user_text
+from chirp.operations.words import NOBODY, bytes_text, grid, span, user_text, visible
 
 Advance = Callable[[float], None]  # is told how much has been looked through, from 0 to 1
 
@@ -46,6 +46,8 @@ class Row(NamedTuple):
             "last_seen_at": info.last_seen_at,
             "expires_at": None if math.isinf(self.left) else round(self.now + self.left, 3),
             "size": info.size,
+            "user_agent": info.user_agent,
+            "address": info.address,
         }
 
     def as_line(self) -> str:
@@ -63,6 +65,7 @@ class Row(NamedTuple):
     def as_table(self) -> Table:
         """Return the facts in full."""
         info = self.info
+        client = {"user agent": info.user_agent, "address": info.address}
         ends = "never" if math.isinf(self.left) else f"{moment(self.now + self.left)}, in {span(self.left)}"
         return grid(
             [
@@ -72,6 +75,7 @@ class Row(NamedTuple):
                 ("last seen", f"{moment(info.last_seen_at)}, {span(self.now - info.last_seen_at)} ago"),
                 ("ends", f"{ends}, if it is not seen before"),
                 ("size", bytes_text(info.size)),
+                *((name, visible(value)) for name, value in client.items() if value is not None),
             ]
         )
 

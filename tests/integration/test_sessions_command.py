@@ -13,7 +13,7 @@ from visits import CONFIG, put, read, visit
 from chirp.middleware.sessions import RedisSessionStore, SessionConfig
 from chirp.middleware.sessions.session import Session
 
-FACTS = {"handle", "user_id", "created_at", "last_seen_at", "expires_at", "size"}
+FACTS = {"handle", "user_id", "created_at", "last_seen_at", "expires_at", "size", "user_agent", "address"}
 
 
 class App:

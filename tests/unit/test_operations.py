@@ -20,6 +20,7 @@ USERS: list[Any] = [5, -5, 0.5, "5", "ada", "", "-", " a", "true", '"', True, [1
 
 def info(**facts: Any) -> SessionInfo:
     stored = {"handle": "h" * 16, "user_id": 5, "created_at": 0.0, "last_seen_at": 50.0, "expires_at": 0.0}
+    stored |= {"user_agent": None, "address": None}
     return SessionInfo(**{**stored, "current": False, "size": 1234, "key": "", **facts})
 
 
@@ -154,3 +155,13 @@ def test_an_interruption_has_the_exit_code_that_shells_know() -> None:
     with pytest.raises(typer.Exit) as ended, telling("stats"):
         raise KeyboardInterrupt
     assert ended.value.exit_code == 130
+
+
+def test_the_client_is_told_where_it_is_recorded() -> None:
+    """In full and for programs; a line has no room for it."""
+    row = Row(info(user_agent="Firefox", address="192.0.2.7"), 60.0, 100.0)
+    assert (row.as_json()["user_agent"], row.as_json()["address"]) == ("Firefox", "192.0.2.7")
+    told = [list(column.cells) for column in row.as_table().columns]
+    assert [str(cell) for cell in told[1]][-2:] == ["Firefox", "192.0.2.7"]
+    unknown = Row(info(), 60.0, 100.0)
+    assert len(list(unknown.as_table().columns[1].cells)) == len(told[1]) - 2
