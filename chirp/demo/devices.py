@@ -26,7 +26,6 @@ class Devices:
         if session.user_id is None:
             return back("/?next=devices")
         found = await self._store.list_sessions(session.user_id)
-        # Before its response there is nothing of a session in the directory that begins with this request.
         sessions = sorted(found, key=lambda each: not each.current)
         shown = {
             "user": get_user(),
