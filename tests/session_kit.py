@@ -23,8 +23,7 @@ COOKIE = "chirp_session"
 EVERY_METHOD = ("GET", "POST")
 NEW_ID = "no-store, private"
 
-Handler = Callable[[Request], Response]
-AnyHandler = Callable[[Request], Response | Awaitable[Response]]
+Handler = Callable[[Request], Response | Awaitable[Response]]
 
 
 def config_with(**settings: Any) -> SessionConfig:
@@ -73,7 +72,7 @@ class Site:
         self.app = app_under(front, self._answer, replace(self.config, store=self.store))
         self.client = browser(self.app)
 
-    def _answer(self, request: Request) -> Response:
+    def _answer(self, request: Request) -> Response | Awaitable[Response]:
         return self.handler(request)
 
     def visit(self, handler: Callable[[Request], Any], path: str = "/", method: str = "GET", **options: Any) -> Any:
@@ -91,7 +90,7 @@ class Site:
         return self.client.cookies.get(self.config.cookie_name)
 
 
-def app_under(front: str, handler: AnyHandler, config: SessionConfig) -> Any:
+def app_under(front: str, handler: Handler, config: SessionConfig) -> Any:
     async def endpoint(request: Request) -> Response:
         answer = handler(request)
         return await answer if inspect.isawaitable(answer) else answer

@@ -102,9 +102,12 @@ def test_every_python_block_is_a_program_that_is_executed() -> None:
 
 
 def test_every_event_is_in_the_table() -> None:
-    """With its level, and with nothing beside them but an outage."""
+    """With its level, and with nothing beside them but an outage and a login that is refused."""
     events = [each for each in vars(telemetry).values() if isinstance(each, telemetry.Event)]
-    expected = {event.name: logging.getLevelName(event.level) for event in events} | {"unavailable": "WARNING"}
+    expected = {event.name: logging.getLevelName(event.level) for event in events} | {
+        "unavailable": "WARNING",
+        "refused": "INFO",
+    }
     assert {name: level for name, level, _ in rows("event", "level", "when")} == expected
 
 

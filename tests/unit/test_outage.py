@@ -1,14 +1,23 @@
 """What requests get while the store is out, under both fronts and in both modes (promise 9)."""
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from session_kit import COOKIE, Site, cookies_set
+from session_kit import COOKIE, Site, WatchedStore, call_asgi, config_with, cookies_set, http_scope
 from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from telemetry_kit import fields_of
 
-from chirp.middleware.sessions import get_session, regenerate_session, rotate_session, session_id
+from chirp.errors import StoreUnavailable
+from chirp.middleware.sessions import (
+    ASGISessionMiddleware,
+    get_session,
+    regenerate_session,
+    rotate_session,
+    session_id,
+)
 
 FRONTS = ("asgi", "app")
 PRESENTED = {"Cookie": f"{COOKIE}={'a' * 43}"}
@@ -218,3 +227,36 @@ def test_in_anonymous_mode_emptying_a_session_is_not_pretended(anonymous: Site) 
     anonymous.visit(put(user_id=7))
     anonymous.store.broken = {"write"}
     assert anonymous.visit(lambda request: get_session().pop("user_id")).status_code == 503
+
+
+@pytest.mark.parametrize(("method", "retry"), [("GET", RETRY), ("POST", None)])
+@pytest.mark.parametrize("mode", ["unavailable", "anonymous"])
+def test_a_handler_that_finds_the_store_out_is_a_503(front: str, mode: str, method: str, retry: str | None) -> None:
+    """Such as a page of devices: nobody could be asked for a user's sessions, in neither mode. Nothing is stored."""
+    site = Site(front, on_store_error=mode)
+    site.visit(put(user_id=5))
+
+    async def handler(request: Request) -> Response:
+        get_session()["a"] = 1
+        site.store.broken = {"run"}
+        return JSONResponse(len(await site.store.list_sessions(5)))
+
+    site.handler = handler
+    response = site.client.request(method, "/")
+    assert (response.status_code, response.headers.get("retry-after"), cookies_set(response)) == (503, retry, [])
+    site.store.broken = set()
+    seen: list[Any] = []
+    site.visit(lambda request: seen.append(dict(get_session())))
+    assert seen == [{"user_id": 5}]
+
+
+async def test_a_store_that_is_out_when_the_response_has_started_is_an_error() -> None:
+    """It cannot be replaced any more; the server ends the connection."""
+    store = WatchedStore(config_with())
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise StoreUnavailable("out")
+
+    with pytest.raises(StoreUnavailable):
+        await call_asgi(ASGISessionMiddleware(app, replace(store.config, store=store)), http_scope())

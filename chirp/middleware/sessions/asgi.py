@@ -23,7 +23,7 @@ from chirp.middleware.sessions.fronts import (
 )
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import HTTPS_SCHEMES, BuiltInStore
-from chirp.middleware.sessions.telemetry import outage
+from chirp.middleware.sessions.telemetry import outage, refusal
 
 # The messages that carry response headers: only before them can a session still be stored and its cookie be set.
 STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
@@ -80,8 +80,11 @@ class ASGISessionMiddleware:
             session._client = client_of(scope["headers"], scope.get("client"))
         scope["session"] = session
         token = current_session.set(session)
+        response = _Response(self.store, session, scope, receive, send)
         try:
-            await self.app(scope, receive, _Response(self.store, session, scope, receive, send).send)
+            await self.app(scope, receive, response.send)
+        except StoreUnavailable as error:  # of what the handler asked the store for itself, such as a user's sessions
+            await response.fail(error)
         finally:
             current_session.reset(token)
         if session._lent:
@@ -132,13 +135,11 @@ class _Response:
         try:
             cookie = await self._store.commit(session, self._store.clock())
         except StoreUnavailable as error:
-            self._replaced = True
-            log.warning("store unavailable, the response is replaced: %s", error, extra=outage(error.session))
-            await _refuse(self._scope, self._receive, send, unavailable(self._scope.get("method"), handled=True))
+            await self._replace(error)
             return
         except SessionLimitReached as error:
             self._replaced = True
-            log.info("a login is refused: %s", error)
+            log.info("a login is refused: %s", error, extra=refusal())
             await _refuse(self._scope, self._receive, send, limit_reached())
             return
         if cookie is not None:
@@ -146,6 +147,19 @@ class _Response:
         elif session.accessed and not varies:
             headers.append(VARY)
         await send(message)
+
+    async def fail(self, error: StoreUnavailable) -> None:
+        """Send a 503 in place of the app's response; raise the error if that one has started."""
+        if self._started:
+            raise error
+        self._started = self._session._closed = True
+        await self._replace(error)
+
+    async def _replace(self, error: StoreUnavailable) -> None:
+        self._replaced = True
+        log.warning("store unavailable, the response is replaced: %s", error, extra=outage(error.session))
+        answer = unavailable(self._scope.get("method"), handled=True)
+        await _refuse(self._scope, self._receive, self._outer_send, answer)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, response: Response) -> None:

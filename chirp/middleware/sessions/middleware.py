@@ -27,7 +27,7 @@ from chirp.middleware.sessions.fronts import (
 )
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import BuiltInStore, add_header, scope_of
-from chirp.middleware.sessions.telemetry import outage
+from chirp.middleware.sessions.telemetry import outage, refusal
 from chirp.middleware.streaming import keep_context, own_copy
 
 log = logging.getLogger("chirp.sessions")
@@ -67,17 +67,17 @@ class SessionMiddleware:
             scope["session"] = session
         token = current_session.set(session)
         try:
-            response = await next(request)
-        finally:
-            current_session.reset(token)
-        session._closed = True
-        try:
+            try:
+                response = await next(request)
+            finally:
+                current_session.reset(token)
+            session._closed = True
             response = await self._store(response, session)
-        except StoreUnavailable as error:
+        except StoreUnavailable as error:  # also of what the handler asked the store for itself: a user's sessions, say
             log.warning("store unavailable, the response is replaced: %s", error, extra=outage(error.session))
             return unavailable(getattr(request, "method", None), handled=True)
         except SessionLimitReached as error:
-            log.info("a login is refused: %s", error)
+            log.info("a login is refused: %s", error, extra=refusal())
             return limit_reached()
         return keep_context(
             response, current_session, session, on_end=lambda: warn_if_changed_late(self.store, session)

@@ -63,3 +63,8 @@ def tell(event: Event, key: str, handle: str | None = None, *, previous: str | N
 def outage(session: str | None) -> dict[str, str | None]:
     """Return the fields for a record of an outage: of the session that it hit, by its name, where that is known."""
     return {"event": "unavailable", "session": session}
+
+
+def refusal() -> dict[str, str | None]:
+    """Return the fields for a record of a login that `max_sessions_per_user` does not allow; no session is stored."""
+    return {"event": "refused", "session": None}
