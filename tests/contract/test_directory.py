@@ -242,6 +242,17 @@ async def test_what_a_session_was_rotated_to_meanwhile_is_revoked(store: Store) 
     assert (await browser.read(), await old.read()) == ({}, {})
 
 
+@pytest.mark.parametrize("how", [lambda session: rotate_session(), renew, put(user_id=6)], ids=["rotate", "renew", "6"])
+async def test_a_rotation_that_finds_its_session_ended_leaves_no_member(store: Store, how: Any) -> None:
+    """What it had put into an index for the new id is taken out again."""
+    browser = await signed_in(store)
+    request = await browser.begin()
+    await browser.twin().visit(lambda session: session.clear())
+    request.run(how)
+    assert await request.finish() is None
+    assert (await members(store), await members(store, 6)) == ([], [])
+
+
 async def test_a_login_is_revoked_before_it_is_stored(store: Any) -> None:
     """It stands in the index first, so whoever revokes its user in between finds it; the browser gets no cookie."""
     run = store._run
