@@ -10,9 +10,7 @@ from typing import Any
 from chirp.errors import SessionLimitReached
 from chirp.middleware.sessions.codec import encode_user
 from chirp.middleware.sessions.cookie import SetCookie
-from chirp.middleware.sessions.decision import Outcome
 from chirp.middleware.sessions.directory import DirectoryStore, SessionInfo
-from chirp.middleware.sessions.server_side import to_the_end
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.user_index import Member
 
@@ -20,31 +18,33 @@ from chirp.middleware.sessions.user_index import Member
 class LimitedStore(DirectoryStore):
     """A server-side store that keeps to `max_sessions_per_user`."""
 
-    def _carry_out(
-        self, outcome: Outcome, session: Session, data: bytes, now: float, *, due: bool
-    ) -> Coroutine[Any, Any, SetCookie | None] | None:
-        most = self.config.max_sessions_per_user
-        if most is None or not self._signs_in(outcome, session):
-            return super()._carry_out(outcome, session, data, now, due=due)
-        store = super()._carry_out
-        return to_the_end(self._sign_in(lambda: store(outcome, session, data, now, due=due), session, most))
+    # Where a user gets one session more: the two outcomes that a login has (`decide`). A frame around the others would
+    # cost every request that stores something.
 
-    def _signs_in(self, outcome: Outcome, session: Session) -> bool:
-        """Tell whether a user gets one session more."""
-        if session.user_id is None:
-            return False
-        if outcome is Outcome.ROTATE:
-            return self._codec.owner_of(session._stored)[1] != encode_user(session.user_id)
-        return outcome is Outcome.REGENERATE
+    async def _regenerate(self, session: Session, data: bytes, now: float) -> SetCookie | None:
+        store = super()._regenerate
+        most = self.config.max_sessions_per_user
+        if most is None or session.user_id is None:
+            return await store(session, data, now)
+        return await self._sign_in(lambda: store(session, data, now), session, most)
+
+    async def _move(self, session: Session, data: bytes, now: float, *, follow: bool) -> SetCookie | None:
+        store = super()._move
+        most = self.config.max_sessions_per_user
+        if most is None or session.user_id is None or not self._changes_user(session):
+            return await store(session, data, now, follow=follow)
+        return await self._sign_in(lambda: store(session, data, now, follow=follow), session, most)
+
+    def _changes_user(self, session: Session) -> bool:
+        return self._codec.owner_of(session._stored)[1] != encode_user(session.user_id)
 
     async def _sign_in(
-        self, store: Callable[[], Coroutine[Any, Any, SetCookie | None] | None], session: Session, most: int
+        self, store: Callable[[], Coroutine[Any, Any, SetCookie | None]], session: Session, most: int
     ) -> SetCookie | None:
         refuse = self.config.on_session_limit == "refuse"
         if refuse and len(await self._others(session)) >= most:
             raise _reached(most)
-        work = store()
-        cookie = await work if work is not None else None
+        cookie = await store()
         if session.id is None:
             return None  # it was revoked while it was stored
         others = await self._others(session)

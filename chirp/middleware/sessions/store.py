@@ -203,15 +203,13 @@ class BuiltInStore(ABC):
         session.last_seen_at = envelope.last_seen_at
         session._handle = envelope.handle
         session._about = envelope.about
-        session._asked_lifetime = session._client = None
         session._stored = document
-        session._base = None
+        session._base = session._committed = session._asked_lifetime = session._client = None
         session._found = LIVE
         session._ask = KEEP
         session.user_key = self._user_key
         session.available = session._slides = True
         session.accessed = session.modified = session._lent = session._closed = False
-        session._committed = None
         return session
 
     def _start(
