@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from visits import put_in as put
 
 from chirp.errors import SessionLimitReached
-from chirp.middleware.sessions import regenerate_session, rotate_session
+from chirp.middleware.sessions import MemorySessionStore, regenerate_session, rotate_session
+from chirp.middleware.sessions.steps import Enlist
 from chirp.testing import Browser, InFlight, ManualClock
 
 MakeStore = Callable[..., Any]
@@ -127,3 +129,38 @@ async def test_of_refused_logins_at_the_same_time_none_is_one_too_many(
     assert len(let_in) == len(await store.list_sessions(5)) <= 2
     if len(let_in) < 2:
         assert await alive(await signed_in(store, clock)) == [True]
+
+
+@pytest.mark.parametrize("policy", ["end_oldest", "refuse"])
+async def test_a_limit_that_was_lowered_ends_nothing_before_the_next_login(
+    make_server_store: MakeStore, clock: ManualClock, policy: str
+) -> None:
+    """A rotation of one session is no reason to count the others."""
+    before = make_server_store()
+    first, second = await signed_in(before, clock), await signed_in(before, clock)
+    limited = before if isinstance(before, MemorySessionStore) else make_server_store(max_sessions_per_user=1)
+    limited.config = replace(before.config, max_sessions_per_user=1, on_session_limit=policy)
+    second.store = limited
+    await second.visit(lambda session: rotate_session())
+    assert await alive(first, second) == [True, True]
+
+
+async def test_a_login_that_is_revoked_while_it_is_stored_ends_no_other(
+    make_server_store: MakeStore, clock: ManualClock
+) -> None:
+    """It takes nobody's place, since it has none."""
+    store = make_server_store(max_sessions_per_user=1)
+    run = store._run
+
+    async def revoking(steps: Any) -> Any:
+        store._run = run
+        (enlist,) = [step for step in steps if isinstance(step, Enlist)]
+        await run([enlist])
+        await store.revoke_user(5)
+        await signed_in(store, clock)
+        return await run(steps)
+
+    request = await about_to_sign_in(store, clock)
+    store._run = revoking
+    assert await request.finish() is None
+    assert len(await store.list_sessions(5)) == 1

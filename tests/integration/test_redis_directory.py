@@ -190,6 +190,15 @@ async def test_a_prefix_of_special_characters_is_scanned_as_it_is(redis_url: str
         await each.aclose()
 
 
+async def test_keys_of_others_are_not_scanned(store: RedisSessionStore, redis_client: Redis) -> None:
+    """What is no hash names no session, even if it is as long and holds a document."""
+    cookie = await put(store, user_id=5)
+    document = await redis_client.get(store.key_for(cookie)) or b""
+    await redis_client.set(store.key_prefix + "z" * 64, document)
+    found = [info.key async for scan in store.scan_sessions() for info in scan.sessions]
+    assert found == [store.key_for(cookie)]
+
+
 async def test_an_ended_session_of_somebody_without_a_user_touches_no_index(
     store: RedisSessionStore, redis_client: Redis
 ) -> None:
