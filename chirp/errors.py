@@ -67,7 +67,9 @@ class SessionNotSerializable(SessionError):
 
 
 class SessionLimitReached(SessionError):
-    """A user has as many sessions as `max_sessions_per_user` allows, and new ones are refused; nothing was written.
+    """A user has as many sessions as `max_sessions_per_user` allows, and new ones are refused.
+
+    Nothing was written; only where several logins met, the session that the browser had may have ended.
 
     Attributes:
         limit: sessions that a user may have at once.

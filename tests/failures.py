@@ -108,7 +108,7 @@ FAILURES = {
     "denied set": denied("set", *(WRITES - {"empty"})),
     "denied del": denied("del", "empty"),
     "denied evalsha": denied("evalsha", *(WRITES - {"create"})),
-    "denied eval": denied("eval", "login"),  # others need it only until the server knows the scripts
+    "denied eval": denied("eval"),  # needed only until the server knows the scripts
     "denied multi": denied("multi"),  # the steps are taken one by one then, as on a cluster
     "denied exec": denied("exec", *NEW_ID),
     # The network.

@@ -33,7 +33,7 @@ def logins(store: RedisSessionStore, sessions: int, users: int, now: float) -> I
         seen_at = chance.uniform(created_at, now)
         document, ttl_ms = store._make_document(session, encode_data(data), seen_at, created_at=created_at)
         for step in (
-            *store._enlisting(session, key, seen_at, created_at=created_at),
+            *store._enlisting(session, key, seen_at, ttl_ms),
             Create(key, document, ttl_ms),
         ):
             yield from commands_for([step], again=False)
@@ -42,7 +42,7 @@ def logins(store: RedisSessionStore, sessions: int, users: int, now: float) -> I
 async def fill(url: str, prefix: str, sessions: int, users: int) -> None:
     """Store so many sessions on a node, as `logins` makes them."""
     store = RedisSessionStore(CONFIG, url, prefix, timeout_seconds=30)
-    await store._run(store._enlisting(store._start({"user_id": 0}), "0" * 64, 0.0, created_at=0.0))  # for its script
+    await store._run(store._enlisting(store._start({"user_id": 0}), "0" * 64, 0.0, 1))  # for its script
     node = store._nodes.get()
     waiting: list[Command] = []
     for command in logins(store, sessions, users, store.clock()):

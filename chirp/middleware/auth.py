@@ -17,6 +17,7 @@ from chirp.middleware.sessions.current import current_session, get_session, rege
 from chirp.middleware.sign_in import (
     ANONYMOUS,
     LOGIN_AT_KEY,
+    LOGIN_OF_KEY,
     SESSION_VERSION_KEY,
     AnonymousUser,
     AuthConfig,
@@ -29,6 +30,7 @@ from chirp.middleware.streaming import keep_context
 
 __all__ = [
     "LOGIN_AT_KEY",
+    "LOGIN_OF_KEY",
     "SESSION_VERSION_KEY",
     "AnonymousUser",
     "AuthConfig",
@@ -125,7 +127,7 @@ def get_user() -> Any:
 def login(user: Any, keep: Collection[str] = (), *, remember: bool | None = None) -> None:
     """Sign a user in, in a new session under a new id; the old id is dead and its data gone.
 
-    The session holds the user's id under its `user_key`, and the time under `LOGIN_AT_KEY`.
+    The session holds the user's id under its `user_key`; under `LOGIN_AT_KEY` and `LOGIN_OF_KEY` when it was proved.
 
     Args:
         user: an object with an `id`, or a mapping with an `"id"`. The id is text or an integer.
@@ -134,7 +136,7 @@ def login(user: Any, keep: Collection[str] = (), *, remember: bool | None = None
             long. False: the cookie ends with the browser, and the session as all others do. None: as all others.
 
     Raises:
-        ConfigurationError: `remember` is given, and the store keeps no lifetime of one session.
+        ConfigurationError: `remember` is given, and the store keeps no lifetime of one session, which is as it was.
         LookupError: there is no request, no `AuthMiddleware`, or no session on this path.
         SessionClosed: the response has started.
         TypeError: the user has no such id, or `keep` is a single str. The session is as it was.
@@ -146,9 +148,12 @@ def login(user: Any, keep: Collection[str] = (), *, remember: bool | None = None
     proof = sign_in.proof_of(user)
     before = get_session()
     data = {key: before[key] for key in keep if key in before}
+    max_age = sign_in.config.remember_seconds if remember else None
+    if remember is not None:
+        before.set_lifetime(max_age, persistent=remember)  # where none can be kept, this says so before anything ends
     session = regenerate_session()
     if remember is not None:
-        session.set_lifetime(sign_in.config.remember_seconds if remember else None, persistent=remember)
+        session.set_lifetime(max_age, persistent=remember)
     session.update({**data, **proof, session.user_key: user_id})
     sign_in.user_id, sign_in.user = user_id, user
 
@@ -180,6 +185,8 @@ def require_recent_login(seconds: float) -> None:
     if sign_in.current_user() is ANONYMOUS:
         raise LoginRequired
     at: Any = dict.get(sign_in.session, LOGIN_AT_KEY)
+    if dict.get(sign_in.session, LOGIN_OF_KEY) != sign_in.user_id:
+        raise RecentLoginRequired(seconds)
     now = sign_in.config.clock()
     # Compared, not subtracted: a stored integer may be too large for that.
     if type(at) not in (int, float) or not now - seconds < at <= now + CLOCK_SKEW_SECONDS:

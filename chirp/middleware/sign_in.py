@@ -17,6 +17,9 @@ SESSION_VERSION_KEY = "session_version"
 LOGIN_AT_KEY = "login_at"
 """The session key that holds when the user last proved who they are, in whole Unix seconds."""
 
+LOGIN_OF_KEY = "login_of"
+"""The session key that holds the id of the user who did."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuthConfig:
@@ -88,7 +91,8 @@ class SignIn:
 
     def proof_of(self, user: Any) -> dict[str, Any]:
         """Return what the session is to hold once this user has proved who they are."""
-        proof: dict[str, Any] = {LOGIN_AT_KEY: int(self.config.clock())}
+        # And whose it is: an app may give the session to another user, who has proved nothing then.
+        proof: dict[str, Any] = {LOGIN_AT_KEY: int(self.config.clock()), LOGIN_OF_KEY: id_of(user, "login")}
         if self.config.session_version is not None:
             proof[SESSION_VERSION_KEY] = self.config.session_version(user)
         return proof

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from visits import put_in as put
 
+from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import MemorySessionStore, RedisSessionStore, regenerate_session, rotate_session
 from chirp.middleware.sessions.codec import encode_user
 from chirp.middleware.sessions.steps import Create, Delist, Enlist, Members
@@ -176,7 +177,7 @@ async def test_a_session_that_was_in_no_index_is_listed_after_its_next_touch(sto
     """One that was stored by an earlier version, or whose index the server has lost."""
     browser = await signed_in(store)
     index = index_key(store.key_prefix, encode_user(5) or b"")
-    await store._run([Delist(index, member.decode()) for member in await members(store)])
+    await store._run([Delist(index, tuple(member.decode() for member in await members(store)))])
     assert await handles(store) == []
     clock.now += HOUR
     await browser.visit()
@@ -189,6 +190,69 @@ async def test_a_revoked_session_is_gone_at_its_next_request(store: Store) -> No
     assert await store.revoke(await handle_of(lost), user_id=5) is True
     assert (await lost.read(), await kept.read()) == ({}, {"user_id": 5, "a": 2})
     assert await handles(store) == [await handle_of(kept)]
+
+
+async def test_an_anonymous_visitor_finds_and_revokes_nothing(store: Store) -> None:
+    """`None`, which is what `user_id` is for one, is no user, and not all of them."""
+    browser = await signed_in(store)
+    handle = await handle_of(browser)
+    assert await store.revoke(handle, user_id=None) is False
+    assert await store.find_session(handle, user_id=None) is None
+    assert await browser.read() == {"user_id": 5}
+
+
+async def test_a_script_revokes_what_stands_in_no_index(store: Any) -> None:
+    """What was found is ended, whether an index knows of it or not."""
+    browser = await signed_in(store)
+    index = index_key(store.key_prefix, encode_user(5) or b"")
+    await store._run([Delist(index, tuple(member.decode() for member in await members(store)))])
+    assert await store.revoke(await handle_of(browser)) is True
+    assert await browser.read() == {}
+
+
+async def test_what_was_listed_is_revoked_under_the_id_that_it_has_by_then(store: Store) -> None:
+    """Also where nothing remembers the old one."""
+    browser = await signed_in(store)
+    (info,) = await store.list_sessions(5)
+    await browser.visit(lambda session: rotate_session())
+    assert await store.revoke_found(info) is True
+    assert await browser.read() == {}
+
+
+async def test_a_session_emptied_by_removing_keys_leaves_the_index(store: Store) -> None:
+    """It has ended as by a logout."""
+    browser = await signed_in(store)
+    await browser.visit(lambda session: session.pop("user_id"))
+    assert (await browser.read(), await members(store)) == ({}, [])
+
+
+async def test_a_logout_does_not_wait_for_the_index(store: Any) -> None:
+    """The index may be on a node that is out: the session has ended, and the browser is told so."""
+    browser = await signed_in(store)
+    run = store._run
+
+    async def without_indexes(steps: Any) -> Any:
+        if any(isinstance(step, Delist) for step in steps):
+            raise StoreUnavailable("the index is out")
+        return await run(steps)
+
+    store._run = without_indexes
+    assert "Max-Age=0" in (await browser.visit(lambda session: session.clear()) or "")
+    assert await store.list_sessions(5) == []
+
+
+async def test_a_change_that_meets_a_longer_lifetime_keeps_the_session_listed(store: Any, clock: ManualClock) -> None:
+    """It makes the session live on from its own time, as long as the other request wanted."""
+    browser = await signed_in(store)
+    clock.now += HOUR
+    slow = await browser.begin()
+    await browser.visit(lambda session: session.set_lifetime(30 * DAY))
+    clock.now += HOUR
+    slow.session["a"] = 1
+    await slow.finish()
+    clock.now += 30 * DAY - 60
+    await signed_in(store)
+    assert await handle_of(browser) in await handles(store)
 
 
 async def test_a_user_cannot_revoke_anothers_session(store: Store) -> None:
@@ -253,8 +317,10 @@ async def test_a_rotation_that_finds_its_session_ended_leaves_no_member(store: S
     assert (await members(store), await members(store, 6)) == ([], [])
 
 
-async def test_a_login_is_revoked_before_it_is_stored(store: Any) -> None:
+@pytest.mark.parametrize("grace", [30, 0])
+async def test_a_login_is_revoked_before_it_is_stored(make_server_store: Callable[..., Any], grace: int) -> None:
     """It stands in the index first, so whoever revokes its user in between finds it; the browser gets no cookie."""
+    store = make_server_store(rotation_grace_seconds=grace)
     run = store._run
 
     async def revoking(steps: Any) -> Any:

@@ -17,15 +17,15 @@ Handler = Callable[[Session], Any]
 
 UNKNOWN_ID = "u" * 43
 
-# What a request does with a session that holds something; the event; its level.
-ACTIONS: Mapping[str, tuple[Handler, str, int]] = {
-    "a rotation": (lambda session: rotate_session(), "rotated", logging.INFO),
-    "another user": (put(user_id=7), "rotated", logging.INFO),
-    "a renewal": (lambda session: rotate_session(follow=True), "renewed", logging.INFO),
-    "a login": (lambda session: regenerate_session().update(user_id=7), "regenerated", logging.INFO),
-    "a logout": (Session.clear, "ended", logging.INFO),
-    "a regeneration left empty": (lambda session: regenerate_session(), "regenerated", logging.INFO),
-    "the last key removed": (lambda session: session.pop("a"), "ended", logging.INFO),
+# What a request does with a session that holds something, and the events, at INFO.
+ACTIONS: Mapping[str, tuple[Handler, list[str]]] = {
+    "a rotation": (lambda session: rotate_session(), ["rotated"]),
+    "another user": (put(user_id=7), ["rotated"]),
+    "a renewal": (lambda session: rotate_session(follow=True), ["renewed"]),
+    "a login": (lambda session: regenerate_session().update(user_id=7), ["ended", "regenerated"]),
+    "a logout": (Session.clear, ["ended"]),
+    "a regeneration left empty": (lambda session: regenerate_session(), ["ended"]),
+    "the last key removed": (lambda session: session.pop("a"), ["ended"]),
 }
 
 
@@ -63,9 +63,30 @@ async def test_what_a_request_does_with_a_session_is_told(
     visited: Browser, caplog: pytest.LogCaptureFixture, action: str
 ) -> None:
     """Once, at its level."""
-    handler, event, level = ACTIONS[action]
+    handler, expected = ACTIONS[action]
     await visited.visit(handler)
-    assert [(fields_of(record)["event"], record.levelno) for record in caplog.records] == [(event, level)]
+    told = [(fields_of(record)["event"], record.levelno) for record in caplog.records]
+    assert told == [(event, logging.INFO) for event in expected]
+
+
+@pytest.mark.parametrize("action", ["a login", "a logout", "a regeneration left empty", "the last key removed"])
+async def test_an_end_is_told_with_the_handle_that_ends(
+    visited: Browser, caplog: pytest.LogCaptureFixture, action: str
+) -> None:
+    """It is the one that the app may have logged when it began."""
+    handle = (await visited.begin()).session.handle
+    await visited.visit(ACTIONS[action][0])
+    assert fields_of(caplog.records[0])["handle"] == handle
+
+
+@pytest.mark.parametrize("cookie", [None, UNKNOWN_ID], ids=["no cookie", "an unknown id"])
+async def test_where_nothing_ends_and_nothing_begins_nothing_is_told(
+    server_browser: Browser, caplog: pytest.LogCaptureFixture, cookie: str | None
+) -> None:
+    """Whoever logs out without having been signed in leaves no trace of a session that there never was."""
+    server_browser.cookie = cookie
+    await server_browser.visit(lambda session: regenerate_session())
+    assert [event for event in events(caplog.records) if event != "unknown"] == []
 
 
 @pytest.mark.parametrize("action", ["a rotation", "a renewal", "a login"])
@@ -75,7 +96,7 @@ async def test_a_new_id_is_told_with_the_name_before(
     """So a log can be read across the change."""
     before = name_of(visited)
     await visited.visit(ACTIONS[action][0])
-    fields = fields_of(caplog.records[0])
+    fields = fields_of(caplog.records[-1])
     assert (fields["previous"], fields["session"]) == (before, name_of(visited))
 
 
@@ -93,11 +114,11 @@ async def test_a_handle_stays_the_same_through_a_rotation(visited: Browser, capl
 async def test_an_end_is_told_by_the_name_that_the_id_came_with(
     visited: Browser, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whoever ends a session has given up its handle by then."""
+    """So it can be found among what was told of it before."""
     await visited.visit(lambda session: rotate_session())
     await visited.visit(Session.clear)
     rotated, ended = map(fields_of, caplog.records)
-    assert ended == {"event": "ended", "session": rotated["session"], "handle": None}
+    assert ended == {"event": "ended", "session": rotated["session"], "handle": rotated["handle"]}
 
 
 async def test_a_session_revoked_from_outside_is_told(visited: Browser, caplog: pytest.LogCaptureFixture) -> None:
@@ -221,7 +242,7 @@ async def test_no_record_holds_an_id_or_what_is_in_a_session(
     """In its text and in its fields, through everything that is told."""
     ids = [UNKNOWN_ID]
     server_browser.cookie = UNKNOWN_ID
-    for handler in (put(a="s3cret"), *(handler for handler, _, _ in ACTIONS.values())):
+    for handler in (put(a="s3cret"), *(handler for handler, _ in ACTIONS.values())):
         await server_browser.visit(put(a="s3cret"))
         ids.append(str(server_browser.cookie))
         await server_browser.visit(handler)

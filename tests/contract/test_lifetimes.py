@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 from visits import put_in as put
 
 from chirp.errors import ConfigurationError, SessionClosed
@@ -390,3 +391,25 @@ async def test_a_list_of_sessions_knows_the_lifetime_of_each(server_browser: Bro
     assert [info.expires_at - clock.now for info in await store.list_sessions(7)] == [60]
     clock.move(60)
     assert await store.list_sessions(7) == []
+
+
+async def test_what_is_cleared_before_it_was_stored_has_no_lifetime(server_browser: Browser) -> None:
+    """What comes after a `clear()` is another session."""
+
+    def handler(session: Session) -> None:
+        remember(session)
+        session.clear()
+        session["a"] = 1
+
+    await server_browser.visit(handler)
+    assert (await server_browser.begin()).session.max_age is None
+
+
+async def test_a_session_saved_under_a_new_id_leaves_the_old_ones_lifetime(server_browser: Browser) -> None:
+    """As a script does that calls the store itself."""
+    await server_browser.visit(put(a=1))
+    await server_browser.visit(remember)
+    session = (await server_browser.begin()).session
+    response: Any = await server_browser.store.save(Response(), session, regenerate_old_id=server_browser.cookie)
+    server_browser.receive(response.headers["set-cookie"])
+    assert (await server_browser.begin()).session.max_age is None

@@ -108,7 +108,7 @@ def test_signing_in_keeps_visits_and_cart(visitor: Visitor) -> None:
     assert "Signed in as <b>Ada</b>" in page.text
     data = visitor.look().data
     assert data.pop("login_at") > 0
-    assert data == {"visits": 2, "cart:fig": 1, "user_id": "Ada"}
+    assert data == {"visits": 2, "cart:fig": 1, "user_id": "Ada", "login_of": "Ada"}
 
 
 def test_signing_out_leaves_nothing(visitor: Visitor) -> None:

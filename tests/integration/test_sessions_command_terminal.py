@@ -49,6 +49,17 @@ def many() -> Iterator[str]:
         yield server.url
 
 
+def test_what_cannot_be_read_is_asked_for_as_well(redis_url: str, key_prefix: str) -> None:
+    """An index names sessions whose user stands under another name than the one given; a no ends none of them."""
+    cookie, _ = asyncio.run(begin(redis_url, key_prefix))
+    options = ("--redis", redis_url, "--prefix", key_prefix, "--user-key", "uid")
+    with on_terminal("revoke-user", "5", *options) as terminal:
+        terminal.wait_for(r"and any that cannot be read with these settings\? \[y/N\] $")
+        terminal.type("n\n")
+        assert terminal.ended().code == 1
+    assert asyncio.run(found(redis_url, key_prefix, cookie)) == {"user_id": 5}
+
+
 @pytest.mark.parametrize("answer", ["y", "YES", "n", "", "yesterday"])
 @pytest.mark.parametrize("command", ["revoke", "revoke-user"])
 def test_an_end_is_asked_for(redis_url: str, key_prefix: str, command: str, answer: str) -> None:
@@ -96,7 +107,7 @@ def test_an_interrupted_end_is_quiet(own_server: StartServer) -> None:
     with Redis.from_url(server.url, decode_responses=True) as client:
         client.execute_command("CLIENT", "PAUSE", "30000", "WRITE")
         with on_terminal("revoke-user", "5", "--yes", "--redis", server.url) as terminal:
-            wait_for(lambda: any(int(each["multi"]) >= 0 for each in client.client_list()), "an end that is under way")
+            wait_for(lambda: any("eval" in each["cmd"] for each in client.client_list()), "an end that is under way")
             terminal.process.send_signal(signal.SIGINT)
             said = terminal.ended()
     server.kill()

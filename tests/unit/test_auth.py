@@ -92,7 +92,7 @@ def test_login_drops_the_data_of_the_session_before(site: Site) -> None:
     """Only the user's id is left, under the session's user key, and the time."""
     site.get("/put/cart")
     site.get("/login/1")
-    assert site.get("/data") == {"user_id": 1, "login_at": int(site.clock.now)}
+    assert site.get("/data") == {"user_id": 1, "login_at": int(site.clock.now), "login_of": 1}
 
 
 def test_login_uses_the_configured_user_key() -> None:
@@ -109,7 +109,7 @@ def test_keep_carries_the_named_keys_over(site: Site) -> None:
     site.get("/put/cart")
     site.get("/put/other")
     site.get("/login")
-    assert site.get("/data").keys() == {"cart", "user_id", "login_at"}
+    assert site.get("/data").keys() == {"cart", "user_id", "login_at", "login_of"}
 
 
 def test_keep_cannot_carry_over_the_user_before(site: Site) -> None:

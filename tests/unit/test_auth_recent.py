@@ -111,6 +111,14 @@ def test_a_time_that_no_login_has_stored_is_not_recent(at: Any) -> None:
     assert site.get("/") == [403]
 
 
+def test_a_login_is_recent_for_nobody_else(site: Site) -> None:
+    """An app that gives the session to another user has not asked that one for anything."""
+    site.on_do("/become", lambda: get_session().update(user_id=2))
+    site.get("/login/1")
+    site.get("/become")
+    assert (site.get("/who"), site.client.get("/pay").status_code) == ([2], 403)
+
+
 def test_a_session_without_a_time_is_not_recent(site: Site) -> None:
     """It began before there were any, or the app has set the user by itself."""
     site.on_do("/by-hand", lambda: get_session().update(user_id=1, session_version=0))

@@ -11,6 +11,7 @@ from telemetry_kit import fields_of
 
 from chirp.app import App
 from chirp.errors import ConfigurationError, StoreUnavailable
+from chirp.middleware.auth import AuthConfig, AuthMiddleware, login
 from chirp.middleware.sessions import (
     Session,
     SessionMiddleware,
@@ -241,3 +242,18 @@ def test_a_lifetime_is_refused_where_nothing_could_keep_it(theirs: DictStore) ->
         return "refused"
 
     assert site(handler, theirs).get("/").text == "refused"
+
+
+def test_a_login_that_cannot_be_remembered_leaves_the_session_as_it_was(theirs: DictStore) -> None:
+    """The handler may go on without: nothing has ended by then."""
+    app = App()
+    app.add_middleware(SessionMiddleware(config_with(store=theirs)))
+    app.add_middleware(AuthMiddleware(AuthConfig(load_user=lambda user_id: {"id": user_id})))
+
+    @app.route("/")
+    def handler() -> dict[str, Any]:
+        with pytest.raises(ConfigurationError):
+            login({"id": 1}, remember=True)
+        return dict(get_session())
+
+    assert browser(app).get("/", headers={"Cookie": f"{COOKIE}=known"}).json() == {"a": 1}

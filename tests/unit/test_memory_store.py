@@ -10,6 +10,7 @@ from chirp.errors import SessionNotSerializable, SessionTooLarge
 from chirp.middleware.sessions import MemorySessionStore, Session
 from chirp.middleware.sessions.decision import Found
 from chirp.middleware.sessions.memory_store import SWEEP_EVERY
+from chirp.testing import Browser
 
 MALFORMED = ["", "short", "a" * 42, "a" * 44, "a" * 42 + "é", "\ud800" * 43, "../" * 20, "a" * 100_000]
 
@@ -288,3 +289,14 @@ async def test_a_session_made_by_the_app_itself_is_a_new_one(store: WatchedStore
     """`save` accepts a `Session` that no store has opened."""
     header = await saved(store, Session(a=1))
     assert await loaded(store, value_in(header or "")) == {"a": 1}
+
+
+async def test_a_clock_of_whole_seconds_sweeps_as_well() -> None:
+    """Indexes whose sessions are over go with them."""
+    now = [1_700_000_000]
+    store = MemorySessionStore(config_with(max_age=60), clock=lambda: now[0])
+    await Browser(store).visit(lambda session: session.update(user_id=5))
+    now[0] += 61
+    for _ in range(SWEEP_EVERY):
+        await Browser(store).visit(lambda session: session.update(a=1))
+    assert store._indexes == {}

@@ -92,8 +92,8 @@ def revoke_user(
                 ending = [sum(info.handle != keep for info in infos) for infos in listed]
                 if keep is not None and sum(ending) == sum(map(len, listed)):
                     raise not_done(f"the user has no session {keep} to keep, so nothing was ended")
-                if any(ending):
-                    agreed(f"End {numbers(ending, users)}?", yes=yes)
+                unread = "" if any(ending) else ", and any that cannot be read with these settings"
+                agreed(f"End {numbers(ending, users)}{unread}?", yes=yes)
             with saying_what_goes_on():
                 ended = [at.run(at.store.revoke_user(each, keep=keep)) for each in users]
         if as_json:

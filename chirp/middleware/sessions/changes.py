@@ -85,6 +85,7 @@ class ServerChanges(ServerDocuments):
             telemetry.tell(telemetry.MERGED, write.swap.key, session.handle)
         if result.value == NO_DOCUMENT:
             telemetry.tell(telemetry.ENDED, write.swap.key, session.handle)
+            await self._strike_off(self._delisting(session))
             followed = self._is_followed(session)
             self._forget(session)
             return None if followed else self._cookies.delete(https=session._https)
@@ -93,19 +94,34 @@ class ServerChanges(ServerDocuments):
             return None
         session.last_seen_at = now
         change = CookieChange.SLIDE if session._asked_lifetime is None else CookieChange.NEW
-        self._settle_written(session, asked, result.value)
+        if self._settle_written(session, asked, result.value):
+            # Others gave it a longer life, for which they have put it into the index. From now on it is this long.
+            ttl_ms = self._lifetime_of(session._about).ttl_ms(session.created_at, now, now)
+            await self._enlist(session, replace(write.swap, ttl_ms=ttl_ms), now)
         return self._write_cookie(session, change)
 
-    def _settle_written(self, session: Session, asked: Write, stands: bytes | None) -> None:
-        """Take over what stands beside the data now: others may have given the session another lifetime meanwhile."""
+    def _settle_written(self, session: Session, asked: Write, stands: bytes | None) -> bool:
+        """Take over what stands beside the data now, and tell whether it is another lifetime than the one asked for.
+
+        Others may have given the session one meanwhile.
+        """
+        expected = session._next_about()
         merged = None if stands is asked.swap.document else self._codec.decode(stands or b"")
-        session._settle_about(session._next_about() if merged is None else merged.about)
+        about = expected if merged is None else merged.about
+        session._settle_about(about)
+        return self._lifetime_of(about) != self._lifetime_of(expected)
 
     async def _enlist(self, session: Session, swap: Swap, now: float) -> None:
         """Let the user's index know of the session until the time to which its document is about to live."""
         steps = self._enlisting(session, swap.key, now, swap.ttl_ms)
         if steps:
             await self._run(steps)
+
+    async def _strike_off(self, steps: Sequence[Delist]) -> None:
+        """Take out of an index what has ended; what stays there does so until its time is over, and fails nothing."""
+        with contextlib.suppress(StoreUnavailable):
+            if steps:
+                await self._run(steps)
 
     def _emptied(self, session: Session) -> bytes:
         """Return the document of a session that its request emptied while others filled it; it is nowhere stored."""
@@ -156,7 +172,7 @@ class ServerChanges(ServerDocuments):
         new_id = session_id.mint()
         change = self._change(session, data, now)
         enlist = self._enlisting(session, self.key_for(new_id), now, change.swap.ttl_ms)
-        withdraw: list[Step] = [Delete(self.key_for(new_id)), *(Delist(each.key, each.member) for each in enlist)]
+        withdraw: list[Step] = [Delete(self.key_for(new_id)), *(Delist(each.key, (each.member,)) for each in enlist)]
         try:
             moved, left = await self._carry_over(session, change, new_id, now, follow=follow)
         except SessionTooLarge:
@@ -165,10 +181,7 @@ class ServerChanges(ServerDocuments):
         if moved:
             event = telemetry.RENEWED if follow else telemetry.ROTATED
             telemetry.tell(event, self.key_for(new_id), session.handle, previous=change.swap.key)
-            # What cannot be taken out of an index stands there until its time is over, and is no reason to fail.
-            with contextlib.suppress(StoreUnavailable):
-                if leave := self._delisting(session):
-                    await self._run(leave)
+            await self._strike_off(self._delisting(session))
             self._settle_written(session, change, (left or change).swap.document)
             return self._settle_new(session, new_id, change.swap.document, data, now, created_at=session.created_at)
         await self._run(withdraw)

@@ -60,7 +60,7 @@ class SessionConfig:
         max_sessions_per_user: sessions that a user may have at once, on a server-side store; None: any number.
         on_session_limit: what a login beyond that does. "end_oldest" ends the user's oldest session; "refuse" answers
             409, and the session that the browser had goes on. Of logins at the same time more may be refused or ended
-            than have to be, never fewer.
+            than have to be, never fewer, and what a browser had before may end with a login that is refused.
         record_client: whether what is stored of a session says by which user agent (256 characters) and address it was
             seen last. It is written along with what is stored anyway, so it lags as `last_seen_at` does; in the cookie
             store it takes room in the cookie. Both are personal data: say so to your users, and keep no session longer

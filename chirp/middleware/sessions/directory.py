@@ -7,9 +7,10 @@ dies: whoever found a dead one reads the index again, and goes on until there is
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import session_id, telemetry
@@ -17,11 +18,14 @@ from chirp.middleware.sessions.about import AS_USUAL
 from chirp.middleware.sessions.codec import encode_user, read_tombstone
 from chirp.middleware.sessions.current import current_session
 from chirp.middleware.sessions.server_side import ServerSideStore, to_the_end
-from chirp.middleware.sessions.steps import Delist, Members, Step
+from chirp.middleware.sessions.steps import Delist, End, Members
 from chirp.middleware.sessions.user_index import Member, index_key, read_member, write_member
 
 AT_ONCE = 200  # keys asked for together, so that very many sessions, and large ones, take little memory
+REVOKED_MS = 30_000  # a revoked id is remembered also where others are not: what is being stored must not come after it
 MOST_READINGS = 100  # of an index that never stops changing
+
+ANYBODY: Final = object()  # as the user whose session it has to be: not None, which is what an anonymous visitor has
 
 T = TypeVar("T")
 
@@ -33,7 +37,8 @@ class SessionInfo:
     Attributes:
         handle: its public name; it survives rotation, and is safe to show and to log.
         user_id: the value under `user_key`, or None.
-        created_at: Unix seconds at which it was created, which for a user who signed in is when they did.
+        created_at: Unix seconds at which it was created. `login()` creates one, so that is when its user signed in;
+            where an app only sets the user key, the session had begun before.
         last_seen_at: Unix seconds of its last touch; lags by at most the touch interval.
         expires_at: Unix seconds at which it ends if it is not seen before.
         user_agent: by which it was seen last, with `SessionConfig.record_client`; None where that is not known. Escape
@@ -82,7 +87,7 @@ class DirectoryStore(ServerSideStore):
     """
 
     @abstractmethod
-    def _scan(self) -> AsyncIterator[tuple[Sequence[str], float]]:
+    def _scan(self) -> AsyncGenerator[tuple[Sequence[str], float], None]:
         """Yield the keys of documents, a few at a time, and how much has been looked through, from 0 to 1."""
 
     @abstractmethod
@@ -103,30 +108,32 @@ class DirectoryStore(ServerSideStore):
             StoreUnavailable: the store did not answer.
         """
         found: dict[str, SessionInfo] = {}
-        async for members in self._members_of(user_id):
-            infos = await self._read_infos([self.key_prefix + member.key_hash for member in members])
-            # By handle: one that is rotated meanwhile is seen under both ids.
-            found |= {info.handle: info for info in infos if info is not None and info.user_id == user_id}
-            if all(infos):
-                break  # none has died, so none can have moved
+        async with aclosing(self._members_of(user_id)) as readings:
+            async for members in readings:
+                infos = await self._read_infos([self.key_prefix + member.key_hash for member in members])
+                # By handle: one that is rotated meanwhile is seen under both ids.
+                found |= {info.handle: info for info in infos if info is not None and info.user_id == user_id}
+                if all(infos):
+                    break  # none has died, so none can have moved
         return sorted(found.values(), key=lambda info: info.last_seen_at, reverse=True)
 
-    async def revoke(self, handle: str, *, user_id: Any = None) -> bool:
+    async def revoke(self, handle: str, *, user_id: Any = ANYBODY) -> bool:
         """End the session with a handle, from outside of its requests.
 
         Args:
             handle: as `Session.handle` and `SessionInfo.handle` have it.
-            user_id: whose session it has to be. Always give it in an app: it is quick, and a user who has learnt
-                another one's handle cannot end that session. With None every session is looked through, which is for
-                scripts.
+            user_id: whose session it has to be; None is nobody. Always give it in an app: it is quick, and a user who
+                has learnt another one's handle cannot end that session. Without it every session is looked through,
+                which is for scripts.
 
         Returns:
-            Whether there was such a session. Afterwards there is none.
+            Whether there was such a session, in the user's index or, without a user, in the store. Afterwards there is
+            none.
 
         Raises:
             StoreUnavailable: the session may go on.
         """
-        if user_id is not None:
+        if user_id is not ANYBODY:
             return await to_the_end(self._end_listed(user_id, only=handle)) > 0
         found = await self.find_session(handle)
         return found is not None and await self.revoke_found(found)
@@ -137,15 +144,14 @@ class DirectoryStore(ServerSideStore):
         Raises:
             StoreUnavailable: the session may go on.
         """
-        if info.user_id is not None:
-            return await to_the_end(self._end_listed(info.user_id, only=info.handle)) > 0
-        return await to_the_end(self._revoke_at(info.key, info.handle))
+        return await to_the_end(self._end_found(info))
 
     async def revoke_user(self, user_id: Any, *, keep: str | None = None) -> int:
         """End the sessions of a user on every device; requests in flight bring none of them back.
 
         A login of the user that is being stored at the same time may be ended as well. One that begins later is not,
-        so change the password first.
+        so change the password first. Sessions that stand in no index are not found: those that an earlier version has
+        stored, or whose index the server has evicted, until their next touch.
 
         Args:
             user_id: as in `list_sessions`.
@@ -171,22 +177,23 @@ class DirectoryStore(ServerSideStore):
         if session_id.is_well_formed(id_):
             await to_the_end(self._revoke_at(self.key_for(id_), None))
 
-    async def find_session(self, handle: str, *, user_id: Any = None) -> SessionInfo | None:
+    async def find_session(self, handle: str, *, user_id: Any = ANYBODY) -> SessionInfo | None:
         """Return the live session with a handle; None if there is none.
 
         Args:
             handle: as in `revoke`.
-            user_id: whose session it has to be; with None every session is looked through.
+            user_id: whose session it has to be, as in `revoke`; without it every session is looked through.
 
         Raises:
             StoreUnavailable: the store did not answer.
         """
-        if user_id is not None:
+        if user_id is not ANYBODY:
             return next((info for info in await self.list_sessions(user_id) if info.handle == handle), None)
-        async for scan in self.scan_sessions():
-            for info in scan.sessions:
-                if info.handle == handle:
-                    return info
+        async with aclosing(self.scan_sessions()) as scans:
+            async for scan in scans:
+                for info in scan.sessions:
+                    if info.handle == handle:
+                        return info
         return None
 
     async def scan_sessions(self) -> AsyncGenerator[Scan, None]:
@@ -195,15 +202,16 @@ class DirectoryStore(ServerSideStore):
         Raises:
             StoreUnavailable: the store did not answer.
         """
-        async for keys, progress in self._scan():
-            for some in _in_pieces(keys) if keys else [keys]:
-                values = await self._read_all(some)
-                infos = self._infos_of(some, values)
-                others = [value for value, info in zip(values, infos, strict=True) if value and info is None]
-                tombstones = sum(read_tombstone(value) is not None for value in others)
-                expired = sum(self._codec.decode(value) is not None for value in others)
-                unreadable = len(others) - tombstones - expired
-                yield Scan([info for info in infos if info is not None], tombstones, unreadable, progress)
+        async with aclosing(self._scan()) as found:
+            async for keys, progress in found:
+                for some in _in_pieces(keys) if keys else [keys]:
+                    values = await self._read_all(some)
+                    infos = self._infos_of(some, values)
+                    others = [value for value, info in zip(values, infos, strict=True) if value and info is None]
+                    tombstones = sum(read_tombstone(value) is not None for value in others)
+                    expired = sum(self._codec.decode(value) is not None for value in others)
+                    unreadable = len(others) - tombstones - expired
+                    yield Scan([info for info in infos if info is not None], tombstones, unreadable, progress)
 
     async def time_left(self, infos: Sequence[SessionInfo]) -> list[float]:
         """Return for how many seconds the store keeps each session if it is not seen; infinite if it never ends.
@@ -225,7 +233,7 @@ class DirectoryStore(ServerSideStore):
         envelope = self._codec.decode(await self._read(info.key) or b"")
         return None if envelope is None else envelope.data
 
-    async def _members_of(self, user_id: Any) -> AsyncIterator[Sequence[Member]]:
+    async def _members_of(self, user_id: Any) -> AsyncGenerator[Sequence[Member], None]:
         """Yield the members of a user's index, and then those that have come meanwhile, until there are none."""
         user = encode_user(user_id)
         if user is None:
@@ -246,18 +254,30 @@ class DirectoryStore(ServerSideStore):
         ended = 0
         async for members in self._members_of(user_id):
             chosen = [each for each in members if each.handle != keep and only in (None, each.handle)]
-            for some in _in_pieces(chosen):
-                ended += sum(await asyncio.gather(*(self._end_member(user_id, member) for member in some)))
+            ended += await self._end_members(user_id, chosen)
         return ended
 
-    def _end_member(self, user_id: Any, member: Member) -> Awaitable[bool]:
-        """End the session that a member of a user's index names, and strike it off; tell whether it was live."""
+    async def _end_members(self, user_id: Any, members: Sequence[Member]) -> int:
+        """End the sessions that members of a user's index name, and strike them off; return how many were live."""
         index = index_key(self.key_prefix, encode_user(user_id) or b"")
-        return self._revoke_at(self.key_prefix + member.key_hash, member.handle, Delist(index, write_member(member)))
+        ended = 0
+        for some in _in_pieces(members):
+            keys = [self.key_prefix + each.key_hash for each in some]
+            ended += sum(await asyncio.gather(*map(self._revoke_at, keys, [each.handle for each in some])))
+            await self._strike_off([Delist(index, tuple(map(write_member, some)))])
+        return ended
 
-    async def _revoke_at(self, key: str, handle: str | None, *afterwards: Step) -> bool:
+    async def _end_found(self, info: SessionInfo) -> bool:
+        # By its key as well: one that was stored by an earlier version, or whose index is lost, stands in none.
+        died = await self._revoke_at(info.key, info.handle)
+        listed = 0 if info.user_id is None else await self._end_listed(info.user_id, only=info.handle)
+        return died or listed > 0
+
+    async def _revoke_at(self, key: str, handle: str | None) -> bool:
         """End the session at a key, or what it was rotated to; tell whether one of them was live."""
-        died = await self._end_at(key, *afterwards)
+        grace_ms = self._grace_ms or REVOKED_MS
+        (reply,) = await self._run([End(key, grace_ms)])
+        died = await self._end_successors(reply, grace_ms) or reply is True
         if died:
             telemetry.tell(telemetry.REVOKED, key, handle)
         return died

@@ -72,7 +72,7 @@ class ServerDocuments(BuiltInStore):
         if user is None or not session_id.is_handle(handle):
             return []
         member = write_member(Member(handle, self._key_of(session).removeprefix(self.key_prefix)))
-        return [Delist(index_key(self.key_prefix, user), member)]
+        return [Delist(index_key(self.key_prefix, user), (member,))]
 
     def _settle_new(
         self, session: Session, new_id: str, document: bytes, data: bytes, now: float, *, created_at: float

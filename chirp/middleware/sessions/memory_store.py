@@ -1,7 +1,7 @@
 """Sessions in this process's memory, by the same table as on a server: for tests, and for apps of one process."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import assert_never
 
 from chirp.middleware.sessions import codec as encoding
@@ -58,7 +58,7 @@ class MemorySessionStore(LimitedStore):
     async def _run(self, steps: Sequence[Step]) -> list[Reply]:
         return [self._take(step) for step in steps]
 
-    async def _scan(self) -> AsyncIterator[tuple[Sequence[str], float]]:
+    async def _scan(self) -> AsyncGenerator[tuple[Sequence[str], float], None]:
         yield list(self._values), 1.0
 
     async def _read_all(self, keys: Sequence[str]) -> list[bytes | None]:
@@ -85,8 +85,9 @@ class MemorySessionStore(LimitedStore):
                 return True
             case Enlist():
                 return self._keep_member(step)
-            case Delist(key, member):
-                self._indexes.get(key, {}).pop(member.encode("ascii"), None)
+            case Delist(key, members):
+                for member in members:
+                    self._indexes.get(key, {}).pop(member.encode("ascii"), None)
                 return True
             case Members(key):
                 return list(self._indexes.get(key, ()))
@@ -140,5 +141,5 @@ class MemorySessionStore(LimitedStore):
         if self._until_sweep <= 0:
             now = self.clock()
             self._values = {key: entry for key, entry in self._values.items() if now < entry[1]}
-            self._indexes = {key: index for key, index in self._indexes.items() if any(map(now.__lt__, index.values()))}
+            self._indexes = {key: each for key, each in self._indexes.items() if max(each.values(), default=now) > now}
             self._until_sweep = max(SWEEP_EVERY, len(self._values))

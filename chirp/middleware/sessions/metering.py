@@ -8,7 +8,7 @@ of a metric's attribute is another time series.
 
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
@@ -37,7 +37,7 @@ class Nodes(Protocol):
     def read(self, key: str, /) -> Awaitable[bytes | None]: ...
     def write(self, write: Write, /) -> Awaitable[Written]: ...
     def run(self, steps: Sequence[Step], /) -> Awaitable[list[Reply]]: ...
-    def scan(self, pattern: str, /) -> AsyncIterator[tuple[list[str], float]]: ...
+    def scan(self, pattern: str, /) -> AsyncGenerator[tuple[list[str], float], None]: ...
     def look_up(self, name: Literal["GET", "PTTL"], keys: Sequence[str], /) -> Awaitable[list[Any]]: ...
     async def aclose(self) -> None: ...
 
@@ -179,7 +179,7 @@ class MeteredNodes:
 
     # The next two are an operator's questions, and no request's wait.
 
-    def scan(self, pattern: str) -> AsyncIterator[tuple[list[str], float]]:
+    def scan(self, pattern: str) -> AsyncGenerator[tuple[list[str], float], None]:
         return self._nodes.scan(pattern)
 
     def look_up(self, name: Literal["GET", "PTTL"], keys: Sequence[str]) -> Awaitable[list[Any]]:

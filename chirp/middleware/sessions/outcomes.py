@@ -77,17 +77,23 @@ class ServerSideOutcomes(ServerChanges):
 
     async def _end(self, session: Session) -> SetCookie | None:
         followed = self._is_followed(session)
-        died, *_ = await self._run([End(self._key_of(session), self._grace_ms), *self._delisting(session)])
-        await self._end_successors(died)
-        telemetry.tell(telemetry.ENDED, self._key_of(session))
+        (died,) = await self._run([End(self._key_of(session), self._grace_ms)])
+        await self._leave(session, died)
         self._forget(session)
         # A deletion sent after another request gave the browser a new id would wipe that one.
         return self._cookies.delete(https=session._https) if died is True and not followed else None
 
-    async def _end_at(self, key: str, *afterwards: Step) -> bool:
-        """End the session at a key, or what it was rotated to; tell whether one of them was live."""
-        reply, *_ = await self._run([End(key, self._grace_ms), *afterwards])
-        return await self._end_successors(reply) or reply is True
+    async def _leave(self, session: Session, died: Reply) -> None:
+        """End what the session was rotated to as well, and strike it off its user's index.
+
+        Args:
+            session: as it was loaded.
+            died: the reply to its end.
+        """
+        if await self._end_successors(died, self._grace_ms) or died is True:
+            handle = self._codec.owner_of(session._stored)[0] if session._stored else None
+            telemetry.tell(telemetry.ENDED, self._key_of(session), handle)
+        await self._strike_off(self._delisting(session))
 
     async def _regenerate(self, session: Session, data: bytes, now: float) -> SetCookie | None:
         new_id, step = self._make_new(session, data, now)
@@ -98,20 +104,20 @@ class ServerSideOutcomes(ServerChanges):
         end: list[Step] = [End(presented, self._grace_ms)] if presented is not None else []
         if self._is_followed(session):
             end.append(End(self._key_of(session), self._grace_ms))  # the grace in which the other leads here may end
-        leave = self._delisting(session) if session._found is Found.LIVE else []
-        replies = await self._run([*create, *end, *leave]) if create or end else []
+        replies = await self._run([*create, *end]) if create or end else []
         if end and session._found is Found.LIVE:
-            await self._end_successors(replies[len(create) + len(end) - 1])
+            await self._leave(session, replies[-1])
         if create and not await self._is_created(step, replies[len(create) - 1]):
             self._detach(session, data)
             return None
-        telemetry.tell(telemetry.REGENERATED, step.key, session.handle, previous=presented)
+        if create:
+            telemetry.tell(telemetry.REGENERATED, step.key, session.handle, previous=presented)
         cookie = self._settle_new(session, new_id, step.document, data, now, created_at=now)
         if data == EMPTY_DATA:
             session._found = Found.UNKNOWN
         return cookie
 
-    async def _end_successors(self, reply: Reply) -> bool:
+    async def _end_successors(self, reply: Reply, grace_ms: int) -> bool:
         """End what an ended session was rotated to meanwhile; tell whether one of them was live."""
         seen: set[str] = set()
         died = False
@@ -120,7 +126,7 @@ class ServerSideOutcomes(ServerChanges):
             if tombstone is None or tombstone.successor is None or tombstone.successor in seen:
                 return died
             seen.add(tombstone.successor)  # tombstones that somebody planted may lead in a circle
-            (reply,) = await self._run([End(self.key_prefix + tombstone.successor, self._grace_ms)])
+            (reply,) = await self._run([End(self.key_prefix + tombstone.successor, grace_ms)])
             died = died or reply is True
 
     async def _is_created(self, step: Create, reply: Reply) -> bool:

@@ -11,8 +11,8 @@ crosses slots. Rules:
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
 
 from redis.asyncio.cluster import RedisCluster
@@ -96,7 +96,7 @@ class Cluster:
         async with self._until(deadline):
             return [reply for step in steps for reply in await self._take(step, deadline)]
 
-    async def scan(self, pattern: str) -> AsyncIterator[tuple[list[str], float]]:
+    async def scan(self, pattern: str) -> AsyncGenerator[tuple[list[str], float], None]:
         """Yield the keys that match, node after node; as `RedisNode.scan`.
 
         Slots that are moved meanwhile may be looked through twice, or not at all.
@@ -104,8 +104,9 @@ class Cluster:
         await self._topology.refresh(self._topology.routes)
         primaries = self._topology.primaries()
         for position, primary in enumerate(primaries):
-            async for keys, progress in primary.node.scan(pattern):
-                yield keys, (position + progress) / len(primaries)
+            async with aclosing(primary.node.scan(pattern)) as found:
+                async for keys, progress in found:
+                    yield keys, (position + progress) / len(primaries)
 
     async def look_up(self, name: Lookup, keys: Sequence[str]) -> list[Any]:
         """As `RedisNode.look_up`, in a round trip to each primary; a key that has moved is asked for where it is now.
@@ -120,7 +121,7 @@ class Cluster:
         replies: dict[str, Any] = {}
 
         async def look_up_at(primary: Primary | None, its: Sequence[str]) -> None:
-            if primary is not None:
+            if primary is not None and primary.address not in self._topology.doubted:
                 with suppress(StoreUnavailable):
                     found = zip(its, await primary.node.look_up_each(name, its), strict=True)
                     replies.update({key: reply for key, reply in found if not isinstance(reply, StoreUnavailable)})

@@ -6,7 +6,7 @@ Three lanes, since a round trip is of one kind: reads (one `MGET`), swaps (one s
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from chirp.errors import StoreUnavailable
@@ -76,7 +76,7 @@ class RedisNode:
     async def aclose(self) -> None:
         await self._link.aclose()
 
-    async def scan(self, pattern: str) -> AsyncIterator[tuple[list[str], float]]:
+    async def scan(self, pattern: str) -> AsyncGenerator[tuple[list[str], float], None]:
         """Yield the keys that match, a few at a time, and how much of the node has been looked through, from 0 to 1.
 
         That is 0 until the end where the user may not call `DBSIZE`.

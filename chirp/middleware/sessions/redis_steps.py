@@ -43,12 +43,11 @@ def commands_for(operation: Operation, *, again: bool) -> list[Command]:
         operation: the steps.
         again: it is repeated: recognise what the first attempt may have created, and send scripts by source.
     """
-    alone = len(operation) == 1
-    commands = [command for step in operation for command in _commands_of(step, again=again, alone=alone)]
-    return commands if alone else [("MULTI",), *commands, ("EXEC",)]
+    commands = [command for step in operation for command in _commands_of(step, again=again)]
+    return [("MULTI",), *commands, ("EXEC",)] if len(operation) > 1 else commands
 
 
-def _commands_of(step: Step, *, again: bool, alone: bool) -> list[Command]:
+def _commands_of(step: Step, *, again: bool) -> list[Command]:
     match step:
         case Create(key, document, ttl_ms):
             create: Command = ("SET", key, document, "NX", "PX", ttl_ms)
@@ -62,12 +61,9 @@ def _commands_of(step: Step, *, again: bool, alone: bool) -> list[Command]:
         case Delete(key):
             return [("DEL", key)]
         case Enlist(key, member, until, over, ttl_ms):
-            # Among others by source: if the server knew those that come after it alone, they would happen without it,
-            # and then once more.
-            cached = alone and not again
-            return [call(ENLIST, [key], [member, repr(until), repr(over), ttl_ms], cached=cached)]
-        case Delist(key, member):
-            return [("ZREM", key, member)]
+            return [call(ENLIST, [key], [member, repr(until), repr(over), ttl_ms], cached=not again)]
+        case Delist(key, members):
+            return [("ZREM", key, *members)]
         case Members(key):
             return [("ZRANGE", key, 0, -1)]
         case never:

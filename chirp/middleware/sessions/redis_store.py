@@ -6,7 +6,7 @@ import math
 import re
 import time
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -113,16 +113,22 @@ class RedisSessionStore(LimitedStore):
         return self._nodes.get().write(write)
 
     async def _run(self, steps: Sequence[Step]) -> list[Reply]:
+        nodes = self._nodes.get()
         try:
-            return await self._nodes.get().run(steps)
+            if len(steps) > 1 and isinstance(steps[0], Enlist):
+                # In a round trip of its own: a transaction goes on after a script that was refused something, and would
+                # store a session that no index knows.
+                return [*await nodes.run(steps[:1]), *await nodes.run(steps[1:])]
+            return await nodes.run(steps)
         except StoreUnavailable as error:
             await self._clean_up(steps, error.__cause__)
             raise
 
-    async def _scan(self) -> AsyncIterator[tuple[Sequence[str], float]]:
+    async def _scan(self) -> AsyncGenerator[tuple[Sequence[str], float], None]:
         pattern = _literally(self.key_prefix) + "?" * HASH_DIGITS
-        async for keys, progress in self._nodes.get().scan(pattern):
-            yield [key for key in keys if is_document_key(key, self.key_prefix)], progress
+        async with contextlib.aclosing(self._nodes.get().scan(pattern)) as found:
+            async for keys, progress in found:
+                yield [key for key in keys if is_document_key(key, self.key_prefix)], progress
 
     async def _read_all(self, keys: Sequence[str]) -> list[bytes | None]:
         return await self._nodes.get().look_up("GET", keys)
@@ -137,7 +143,7 @@ class RedisSessionStore(LimitedStore):
         if not isinstance(refusal, redis_client.ResponseError):
             return  # nothing is known of its fate
         undo: list[Step] = [Delete(step.key) for step in steps[:-1] if isinstance(step, Create | Swap)]
-        undo += [Delist(step.key, step.member) for step in steps[:-1] if isinstance(step, Enlist)]
+        undo += [Delist(step.key, (step.member,)) for step in steps[:-1] if isinstance(step, Enlist)]
         if isinstance(refusal, redis_client.OutOfMemoryError):
             # A tombstone needs memory, and a logout must not wait for it.
             undo += [replace(step, grace_ms=0) for step in steps if isinstance(step, End) and step.grace_ms]

@@ -125,6 +125,7 @@ class Session(dict[str, Any]):
     def set_lifetime(self, max_age: int | None = None, *, persistent: bool = True) -> None:
         """Give this session a lifetime of its own, which holds until it ends; its cookie is set anew.
 
+        Where the id was renewed while this request ran, the cookie follows with the next touch.
         `idle_timeout_seconds` and `absolute_timeout_seconds` hold all the same. A session that takes its place, by
         `regenerate_session()`, `clear()` or `login()`, has the config's lifetime again.
 
@@ -213,7 +214,7 @@ class Session(dict[str, Any]):
         self.mark_modified()
         if self._found in (Found.LIVE, Found.UNREACHABLE) and self._ask is not Ask.REGENERATE:
             self._ask = Ask.END
-            self._begin_anew()
+        self._begin_anew()
         dict.clear(self)
 
     def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:

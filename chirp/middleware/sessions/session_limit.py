@@ -52,8 +52,9 @@ class LimitedStore(DirectoryStore):
         if excess > 0 and refuse:
             await self._end(session)
             raise _reached(most)
-        for info in others[: max(excess, 0)]:
-            await self._end_member(info.user_id, Member(info.handle, info.key.removeprefix(self.key_prefix)))
+        oldest = others[: max(excess, 0)]
+        names = [Member(info.handle, info.key.removeprefix(self.key_prefix)) for info in oldest]
+        await self._end_members(session.user_id, names)
         return cookie
 
     async def _others(self, session: Session) -> list[SessionInfo]:

@@ -71,10 +71,10 @@ class Enlist(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delist(msgspec.Struct, frozen=True, gc=False):
-    """Take a member out of an index. Reply: True."""
+    """Take members out of an index. Reply: True."""
 
     key: str
-    member: str
+    members: tuple[str, ...]
 
 
 class Members(msgspec.Struct, frozen=True, gc=False):

@@ -133,7 +133,7 @@ class BuiltInStore(ABC):
             session._found = Found.LIVE  # the caller vouches for the id, so what it was rotated to ends as well
             if regenerate_old_id != session._presented:  # else keep where it was led, for the way there may end
                 session._lead_to(regenerate_old_id)
-            session._handle = ""
+            session._handle, session._about = "", None
         cookie = await self.commit(session, self.clock())
         return response if cookie is None else add_header(response, "Set-Cookie", cookie.header)
 
