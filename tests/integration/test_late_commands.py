@@ -60,11 +60,9 @@ class Late:
         return (await self.here.browser.get("/show")).json()
 
     async def values(self) -> dict[str, bytes]:
-        """Return all that is stored."""
-        return {
-            key.decode(): await self._admin.get(key) or b""
-            for key in await self._admin.keys(f"{self.here.store.key_prefix}{ANY_HASH}")
-        }
+        """Return what is stored of sessions."""
+        keys = await self._admin.keys(f"{self.here.store.key_prefix}{ANY_HASH}")
+        return {key.decode(): await self._admin.get(key) or b"" for key in keys}
 
     async def aclose(self) -> None:
         await self.here.aclose()

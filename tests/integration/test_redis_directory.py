@@ -54,9 +54,7 @@ async def test_what_others_have_stored_costs_a_revocation_nothing(make_store: Ma
         await store.revoke_user("who makes the scripts known")
         begun = proxy.round_trips
         assert await store.revoke_user("mine") == 1
-        assert (
-            proxy.round_trips - begun == 4
-        )  # the index, the end of one session, its name in the index, the index again
+        assert proxy.round_trips - begun == 4  # the index, an end, its name in the index, the index again
         await store.aclose()
 
 
