@@ -63,8 +63,12 @@ class Failure:
     cluster: int = 0
 
 
-def all_of(after: After) -> Mapping[str, After]:
+def all_of(after: After) -> dict[str, After]:
     return dict.fromkeys(WRITES, after)
+
+
+# A login is first put into its user's index; what comes after that is not sent where that is not acknowledged.
+ALL_BUT_A_LOGIN = all_of(After.ASKED) | {"login": After.BEFORE}
 
 
 def denied(command: str, *fails: str, load_fails: bool = False) -> Failure:
@@ -114,13 +118,13 @@ FAILURES = {
     # The network.
     "frozen": Failure(of_servers.frozen, after=all_of(After.EITHER), waits=True),
     "slow": Failure(of_networks.slow, load_fails=False, fails=NOTHING, through_proxy=True),
-    "too slow": Failure(of_networks.too_slow, after=all_of(After.ASKED), waits=True, through_proxy=True),
+    "too slow": Failure(of_networks.too_slow, after=ALL_BUT_A_LOGIN, waits=True, through_proxy=True),
     "replies held": Failure(
-        of_networks.replies_held, after=all_of(After.ASKED), waits=True, loses_idle=True, through_proxy=True
+        of_networks.replies_held, after=ALL_BUT_A_LOGIN, waits=True, loses_idle=True, through_proxy=True
     ),
     "network away": Failure(of_networks.away, waits=True, loses_idle=True, through_proxy=True),
     "network was away": Failure(of_networks.was_away, waits=True, loses_idle=True, through_proxy=True),
-    "cut in mid-reply": Failure(of_networks.cut_in_mid_reply, after=all_of(After.ASKED), through_proxy=True),
+    "cut in mid-reply": Failure(of_networks.cut_in_mid_reply, after=ALL_BUT_A_LOGIN, through_proxy=True),
     "load's reply lost": Failure(
         of_networks.reply_lost, load_fails=False, fails=NOTHING, moments=(BEFORE,), through_proxy=True
     ),

@@ -132,6 +132,7 @@ class Site:
             "/show": lambda: get_session().get("a"),
             "/grow": lambda: get_session().update(c=3),
             "/leave": lambda: get_session().clear(),
+            "/enter": lambda: regenerate_session().update(user_id=0),
         }
 
     def _browser(self) -> httpx2.AsyncClient:
@@ -153,9 +154,9 @@ class Site:
         return self.browser.cookies.get(COOKIE)
 
     async def warm(self) -> None:
-        """Have the server cache both scripts, as it soon has in an app."""
+        """Have the server cache every script, as it soon has in an app."""
         async with self._browser() as browser:
-            for path in ("/stand-by", "/grow", "/leave"):
+            for path in ("/stand-by", "/grow", "/enter", "/leave"):
                 (await browser.post(path)).raise_for_status()
 
     async def prepare(self) -> None:
