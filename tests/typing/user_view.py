@@ -1,6 +1,7 @@
 """The public API as an app's author writes against it. Never run: mypy and pyright read it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, assert_type
 
 from starlette.applications import Starlette
@@ -27,6 +28,7 @@ from chirp.middleware.sessions import (
     MemorySessionStore,
     RedisSessionStore,
     SessionConfig,
+    SessionInfo,
     SessionMiddleware,
     SessionStore,
     get_session,
@@ -128,8 +130,19 @@ class OwnStoreTests(StoreConformance):
         return OwnStore()
 
 
-async def revoke(store: RedisSessionStore, session_id: str) -> None:
+async def users_sessions(store: RedisSessionStore | MemorySessionStore, session_id: str) -> None:
+    for info in await store.list_sessions(7):
+        assert_type(info, SessionInfo)
+        assert_type(info.current, bool)
+        assert_type(info.user_agent, str | None)
+        assert_type(await store.revoke(info.handle, user_id=7), bool)
+        assert_type(await store.read_data(info), dict[str, Any] | None)
+    assert_type(await store.revoke_user(7, keep=get_session().handle), int)
+    assert_type(await store.find_session("handle"), SessionInfo | None)
+    async for scan in store.scan_sessions():
+        assert_type(scan.progress, float)
     await store.revoke_id(session_id)
+    replace(config, max_sessions_per_user=5, on_session_limit="refuse", record_client=True)
 
 
 async def a_race() -> dict[str, Any]:
