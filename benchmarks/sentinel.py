@@ -96,8 +96,7 @@ class Watched:
                     return True
             if time.monotonic() - begun > ELECTION_SECONDS:
                 # Sentinels that were split end up with different primaries, now and then, and stay with them.
-                with _client(self.sentinels[0]) as sentinel, suppress(ResponseError):
-                    sentinel.execute_command("SENTINEL", "FAILOVER", NAME)
+                self._ask_for_a_failover()
             return False
 
         wait_for(is_done, "a failover")
@@ -107,18 +106,19 @@ class Watched:
         """Have the replica promoted while everything works, and return it when it is the primary."""
         old = self.primary()
         self.settled()
-        with _client(self.sentinels[0]) as sentinel:
 
-            def is_done() -> bool:
-                if self.primary() is not old:
-                    return True
-                # Refused while one is under way; and one that takes too long on a busy machine is given up.
-                with suppress(ResponseError):
-                    sentinel.execute_command("SENTINEL", "FAILOVER", NAME)
-                return False
+        def is_done() -> bool:
+            if self.primary() is not old:
+                return True
+            self._ask_for_a_failover()  # again, since one that takes too long on a busy machine is given up
+            return False
 
-            wait_for(is_done, "a failover")
+        wait_for(is_done, "a failover")
         return self.primary()
+
+    def _ask_for_a_failover(self) -> None:
+        with _client(self.sentinels[0]) as sentinel, suppress(ResponseError):  # refused while one is under way
+            sentinel.execute_command("SENTINEL", "FAILOVER", NAME)
 
     def restart(self, *ended: OwnServer) -> None:
         """Start again what was killed, and wait until everything is in order.

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from demo_site import RunningDemo, Visitor, running_demo, visiting
 from servers import OwnServer
 from visits import CONFIG, MakeStore
 
@@ -39,3 +40,17 @@ def server(own_server: Callable[..., OwnServer]) -> Iterator[OwnServer]:
     yield server
     with suppress(ChirpError):  # the test has ended it
         server.kill()  # by itself it takes a tenth of a second, and it has nothing to save
+
+
+@pytest.fixture(scope="module")
+def demo(redis_url: str) -> Iterator[RunningDemo]:
+    """`chirp demo` on the server of the run, for all tests of a file."""
+    with running_demo("--redis", redis_url) as running:
+        yield running
+
+
+@pytest.fixture
+def visitor(demo: RunningDemo, redis_url: str) -> Iterator[Visitor]:
+    """A browser at the demo."""
+    with visiting(demo, redis_url) as client:
+        yield client

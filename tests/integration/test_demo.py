@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -13,31 +12,17 @@ import pytest
 from demo_site import (
     COOKIE,
     Page,
-    RunningDemo,
     Visitor,
     demo_process,
     ended,
     run_to_end,
     running_demo,
     silent_listener,
-    visiting,
 )
 from redis import Redis
 from servers import StartServer
 
 from chirp.demo.app import ITEMS
-
-
-@pytest.fixture(scope="module")
-def demo(redis_url: str) -> Iterator[RunningDemo]:
-    with running_demo("--redis", redis_url) as running:
-        yield running
-
-
-@pytest.fixture
-def visitor(demo: RunningDemo, redis_url: str) -> Iterator[Visitor]:
-    with visiting(demo, redis_url) as client:
-        yield client
 
 
 def test_it_keeps_a_session_across_requests(visitor: Visitor) -> None:

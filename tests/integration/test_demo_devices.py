@@ -4,21 +4,9 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from demo_site import COOKIE, RunningDemo, Visitor, running_demo, visiting
+from demo_site import COOKIE, RunningDemo, Visitor, visiting
 
 from chirp.demo.devices import MOST_SHOWN
-
-
-@pytest.fixture(scope="module")
-def demo(redis_url: str) -> Iterator[RunningDemo]:
-    with running_demo("--redis", redis_url) as running:
-        yield running
-
-
-@pytest.fixture
-def visitor(demo: RunningDemo, redis_url: str) -> Iterator[Visitor]:
-    with visiting(demo, redis_url) as client:
-        yield client
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class ServerChanges(ServerDocuments):
         document = self._codec.encode_touched(session.created_at, now, session.handle, about, data)
         ttl_ms = self._lifetime_of(about).ttl_ms(session.created_at, now, now)
         swap = Swap(self._key_of(session), session._stored, document, ttl_ms)
-        await self._enlist(session, swap, now)
+        await self._enlist(session, swap.key, now, ttl_ms)
         result = await self._write(Write(swap, data, None, data, now))
         if not result.done:
             return None  # whoever won has touched it, changed it or ended it
@@ -71,7 +71,7 @@ class ServerChanges(ServerDocuments):
         asked = write = self._change(session, data, now if due else None)
         while True:
             if due:
-                await self._enlist(session, write.swap, now)
+                await self._enlist(session, write.swap.key, now, write.swap.ttl_ms)
             result = await self._write(write)
             if result.done:
                 break
@@ -97,7 +97,7 @@ class ServerChanges(ServerDocuments):
         if self._settle_written(session, asked, result.value):
             # Others gave it a longer life, for which they have put it into the index. From now on it is this long.
             ttl_ms = self._lifetime_of(session._about).ttl_ms(session.created_at, now, now)
-            await self._enlist(session, replace(write.swap, ttl_ms=ttl_ms), now)
+            await self._enlist(session, write.swap.key, now, ttl_ms)
         return self._write_cookie(session, change)
 
     def _settle_written(self, session: Session, asked: Write, stands: bytes | None) -> bool:
@@ -111,9 +111,9 @@ class ServerChanges(ServerDocuments):
         session._settle_about(about)
         return self._lifetime_of(about) != self._lifetime_of(expected)
 
-    async def _enlist(self, session: Session, swap: Swap, now: float) -> None:
+    async def _enlist(self, session: Session, key: str, now: float, ttl_ms: int) -> None:
         """Let the user's index know of the session until the time to which its document is about to live."""
-        steps = self._enlisting(session, swap.key, now, swap.ttl_ms)
+        steps = self._enlisting(session, key, now, ttl_ms)
         if steps:
             await self._run(steps)
 

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions.codec import is_document, read_tombstone
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer
 
 T = TypeVar("T")
+Lookup: TypeAlias = Literal["GET", "PTTL"]  # commands that an operator's question sends for many keys
 
 SCOPE = "chirp.sessions"
 OPERATION = "chirp.sessions.operation"
@@ -38,7 +39,7 @@ class Nodes(Protocol):
     def write(self, write: Write, /) -> Awaitable[Written]: ...
     def run(self, steps: Sequence[Step], /) -> Awaitable[list[Reply]]: ...
     def scan(self, pattern: str, /) -> AsyncGenerator[tuple[list[str], float], None]: ...
-    def look_up(self, name: Literal["GET", "PTTL"], keys: Sequence[str], /) -> Awaitable[list[Any]]: ...
+    def look_up(self, name: Lookup, keys: Sequence[str], /) -> Awaitable[list[Any]]: ...
     async def aclose(self) -> None: ...
 
 
@@ -182,7 +183,7 @@ class MeteredNodes:
     def scan(self, pattern: str) -> AsyncGenerator[tuple[list[str], float], None]:
         return self._nodes.scan(pattern)
 
-    def look_up(self, name: Literal["GET", "PTTL"], keys: Sequence[str]) -> Awaitable[list[Any]]:
+    def look_up(self, name: Lookup, keys: Sequence[str]) -> Awaitable[list[Any]]:
         return self._nodes.look_up(name, keys)
 
     async def aclose(self) -> None:

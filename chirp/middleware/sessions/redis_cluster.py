@@ -23,8 +23,9 @@ from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions.codec import Codec
 from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.merging import Write, Written
+from chirp.middleware.sessions.metering import Lookup
 from chirp.middleware.sessions.redis_client import Link, ResponseError, Source
-from chirp.middleware.sessions.redis_node import ClusterNode, Lookup, NothingSent, RedisNode
+from chirp.middleware.sessions.redis_node import ClusterNode, NothingSent, RedisNode
 from chirp.middleware.sessions.redis_sentinel import SentinelConnectionPool, find_primary_within
 from chirp.middleware.sessions.redis_steps import Operation
 from chirp.middleware.sessions.redis_topology import Address, Primary, Routes, Topology

@@ -16,7 +16,7 @@ from chirp.middleware.sessions.codec import Codec
 from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.group_commit import GroupCommit
 from chirp.middleware.sessions.merging import Written, written
-from chirp.middleware.sessions.metering import batch_meter
+from chirp.middleware.sessions.metering import Lookup, batch_meter
 from chirp.middleware.sessions.redis_client import Link, NoScriptError, NotSent, ResponseError, SentInVain
 from chirp.middleware.sessions.redis_scripts import SWAP
 from chirp.middleware.sessions.redis_steps import Operation
@@ -29,7 +29,6 @@ KEY_BYTES = 100  # what a key takes on the wire, roughly
 
 T = TypeVar("T")
 WhenLost: TypeAlias = Literal["repeat", "fail", "tell"]
-Lookup: TypeAlias = Literal["GET", "PTTL"]
 
 
 class NothingSent(StoreUnavailable):
