@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from chirp.errors import SessionTooLarge, StoreUnavailable
 from chirp.middleware.sessions import codec as encoding
 from chirp.middleware.sessions import session_id, telemetry
-from chirp.middleware.sessions.codec import EMPTY_DATA, Tombstone
+from chirp.middleware.sessions.codec import EMPTY_DATA, Tombstone, encode_user
 from chirp.middleware.sessions.cookie import CookieChange, SetCookie
 from chirp.middleware.sessions.decision import Ask
 from chirp.middleware.sessions.documents import ServerDocuments
@@ -171,12 +171,10 @@ class ServerChanges(ServerDocuments):
             return await self._store_change(session, data, now, due=False)
         new_id = session_id.mint()
         change = self._change(session, data, now)
-        enlist = self._enlisting(session, self.key_for(new_id), now, change.swap.ttl_ms)
-        withdraw: list[Step] = [Delete(self.key_for(new_id)), *(Delist(each.key, (each.member,)) for each in enlist)]
         try:
             moved, left = await self._carry_over(session, change, new_id, now, follow=follow)
         except SessionTooLarge:
-            await self._run(withdraw)
+            await self._withdraw(session, self.key_for(new_id))
             raise
         if moved:
             event = telemetry.RENEWED if follow else telemetry.ROTATED
@@ -184,7 +182,7 @@ class ServerChanges(ServerDocuments):
             await self._strike_off(self._delisting(session))
             self._settle_written(session, change, (left or change).swap.document)
             return self._settle_new(session, new_id, change.swap.document, data, now, created_at=session.created_at)
-        await self._run(withdraw)
+        await self._withdraw(session, self.key_for(new_id))
         if left is None:
             self._detach(session, data)
             return None
@@ -194,6 +192,12 @@ class ServerChanges(ServerDocuments):
             f"session {session.handle} was changed by other requests {MOST_MERGES} times while this one "
             "tried to give it a new id; nothing was written"
         )
+
+    async def _withdraw(self, session: Session, key: str) -> None:
+        """Take back what a rotation that was not carried out has put under a new key and into the user's index."""
+        place = self._place_in_index(session.handle, encode_user(session.user_id), key)
+        steps: list[Step] = [Delete(key)]
+        await self._run(steps if place is None else [*steps, Delist(place[0], (place[1],))])
 
     async def _carry_over(
         self, session: Session, write: Write, new_id: str, now: float, *, follow: bool

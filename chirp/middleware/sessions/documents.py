@@ -57,22 +57,27 @@ class ServerDocuments(BuiltInStore):
             now: Unix seconds.
             ttl_ms: of the document.
         """
-        user = encode_user(session.user_id)
-        if user is None:
+        place = self._place_in_index(session.handle, encode_user(session.user_id), key)
+        if place is None:
             return []
-        member = write_member(Member(session.handle, key.removeprefix(self.key_prefix)))
-        index, skew = index_key(self.key_prefix, user), CLOCK_SKEW_SECONDS
-        return [Enlist(index, member, now + ttl_ms / 1000, now - skew, ttl_ms + skew * 1000)]
+        skew = CLOCK_SKEW_SECONDS
+        return [Enlist(*place, now + ttl_ms / 1000, now - skew, ttl_ms + skew * 1000)]
 
     def _delisting(self, session: Session) -> list[Delist]:
         """Return the step that takes the session, as it was loaded, out of its user's index; none without a user."""
         if not session._stored:
             return []  # known by its id alone
         handle, user = self._codec.owner_of(session._stored)
-        if user is None or not session_id.is_handle(handle):
+        if not session_id.is_handle(handle):
             return []
-        member = write_member(Member(handle, self._key_of(session).removeprefix(self.key_prefix)))
-        return [Delist(index_key(self.key_prefix, user), (member,))]
+        place = self._place_in_index(handle, user, self._key_of(session))
+        return [] if place is None else [Delist(place[0], (place[1],))]
+
+    def _place_in_index(self, handle: str, user: bytes | None, key: str) -> tuple[str, str] | None:
+        """Return the key of the user's index and the session's member there; None without a user."""
+        if user is None:
+            return None
+        return index_key(self.key_prefix, user), write_member(Member(handle, key.removeprefix(self.key_prefix)))
 
     def _settle_new(
         self, session: Session, new_id: str, document: bytes, data: bytes, now: float, *, created_at: float
