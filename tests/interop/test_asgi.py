@@ -1,0 +1,20 @@
+"""An app without a framework has sessions as well."""
+
+from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
+
+from chirp import ASGISessionMiddleware, SessionConfig
+
+
+async def count_visits(scope: Scope, receive: Receive, send: Send) -> None:
+    session = scope["session"]
+    session["visits"] = session.get("visits", 0) + 1
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(session["visits"]).encode()})
+
+
+def test_an_asgi_app_counts_visits() -> None:
+    """`scope["session"]` is all that it needs."""
+    config = SessionConfig("secret-of-the-tests-with-32-bytes")
+    client = TestClient(ASGISessionMiddleware(count_visits, config))  # no lifespan: the app has none
+    assert [client.get("/").text for _ in range(3)] == ["1", "2", "3"]
