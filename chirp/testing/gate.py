@@ -62,6 +62,7 @@ class Gate(BuiltInStore):
     def __init__(self, store: BuiltInStore) -> None:
         super().__init__(store.config, value_pattern="", clock=store.clock)
         self.cookie_reader = store.cookie_reader
+        self.sets_cookie = store.sets_cookie
         self._store = store
         self._expected: list[Stopped] = []
 
@@ -76,7 +77,9 @@ class Gate(BuiltInStore):
         return stopped
 
     async def open(self, cookie: str | None, https: bool | None) -> Session:
-        return await self._store.open(cookie, https)
+        session = await self._store.open(cookie, https)
+        session._saver = self
+        return session
 
     async def commit(self, session: Session, now: float) -> SetCookie | None:
         data = dict.copy(session)  # as one that nobody has read

@@ -128,12 +128,12 @@ class _Response:
             return
         session = self._session
         # Set first: if the session cannot be stored, an error handler inside may still send its own response.
-        self._started = session._closed = True
+        self._started = session._closed = session._started = True
         message["headers"] = headers = list(message.get("headers", ()))  # any iterable, says ASGI
         public, varies = look_through(headers)
         session._slides = not public
         try:
-            cookie = await self._store.commit(session, self._store.clock())
+            cookie = await self._store.commit(session, self._store.clock()) or session._cookie
         except StoreUnavailable as error:
             await self._replace(error)
             return
@@ -152,13 +152,13 @@ class _Response:
         """Send a 503 in place of the app's response; raise the error if that one has started."""
         if self._started:
             raise error
-        self._started = self._session._closed = True
+        self._started = self._session._closed = self._session._started = True
         await self._replace(error)
 
     async def _replace(self, error: StoreUnavailable) -> None:
         self._replaced = True
         log.warning("store unavailable, the response is replaced: %s", error, extra=outage(error.session))
-        answer = unavailable(self._scope.get("method"), handled=True)
+        answer = unavailable(self._scope.get("method"), handled=True, saved=self._session._cookie)
         await _refuse(self._scope, self._receive, self._outer_send, answer)
 
 

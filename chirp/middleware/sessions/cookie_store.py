@@ -53,6 +53,8 @@ class CookieSessionStore(BuiltInStore):
         clock: returns Unix seconds; give your own to move time in tests.
     """
 
+    sets_cookie = tuple(each for each in Outcome if each not in (Outcome.NOTHING, Outcome.TOUCH))
+
     def __init__(self, config: SessionConfig, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(config, value_pattern=VALUE_PATTERN, clock=clock)
         self._signer = URLSafeTimedSerializer(

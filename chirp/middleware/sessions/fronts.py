@@ -120,16 +120,19 @@ def mark(headers: RawHeaders, session: Session, cookie: SetCookie | None, *, var
             headers.append(header)
 
 
-def unavailable(method: str | None, *, handled: bool) -> Response:
+def unavailable(method: str | None, *, handled: bool, saved: SetCookie | None = None) -> Response:
     """Return the 503 for a store that is out.
 
     Args:
         method: of the request.
         handled: the handler has run, so only a safe request may simply be repeated.
+        saved: the cookie of what the handler has saved before; without it the browser would be logged out.
     """
     headers = {"Cache-Control": "no-store"}
     if not handled or method in SAFE_METHODS:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if saved is not None:
+        headers["Set-Cookie"] = saved.header
     return PlainTextResponse("Sessions are unavailable at the moment.\n", status_code=503, headers=headers)
 
 

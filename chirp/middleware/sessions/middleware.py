@@ -71,11 +71,11 @@ class SessionMiddleware:
                 response = await next(request)
             finally:
                 current_session.reset(token)
-            session._closed = True
+            session._closed = session._started = True
             response = await self._store(response, session)
         except StoreUnavailable as error:  # also of what the handler asked the store for itself: a user's sessions, say
             log.warning("store unavailable, the response is replaced: %s", error, extra=outage(error.session))
-            return unavailable(getattr(request, "method", None), handled=True)
+            return unavailable(getattr(request, "method", None), handled=True, saved=session._cookie)
         except SessionLimitReached as error:
             log.info("a login is refused: %s", error, extra=refusal())
             return limit_reached()
@@ -99,7 +99,7 @@ class SessionMiddleware:
             return await self._store_adapted(own_copy(response), session)
         public, varies = look_through(response.raw_headers) if isinstance(response, Response) else (False, False)
         session._slides = not public
-        cookie = await self.store.commit(session, self.store.clock())
+        cookie = await self.store.commit(session, self.store.clock()) or session._cookie
         if cookie is None and (varies or not session.accessed):
             return response
         return _marked(own_copy(response), session, cookie, varies=varies)

@@ -4,19 +4,30 @@ Nothing here knows a store, a clock or asyncio.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from chirp.errors import SessionClosed
+from chirp.errors import ConfigurationError, SessionClosed
 from chirp.middleware.sessions import session_id
 from chirp.middleware.sessions.about import AS_USUAL, About, AboutChange, changed
 from chirp.middleware.sessions.config import check_max_age
 from chirp.middleware.sessions.decision import Ask, Found
+
+if TYPE_CHECKING:
+    from chirp.middleware.sessions.cookie import SetCookie
 
 NESTED = (dict, list)  # JSON values with something inside, which can change without the session noticing
 
 NOTHING_PRESENTED, KEEP = Found.NOTHING_PRESENTED, Ask.KEEP
 NO_DATA: Mapping[str, Any] = {}
 DEFAULT_USER_KEY = "user_id"
+
+
+class Saver(Protocol):
+    """What a session is saved by: the store that it came from."""
+
+    async def save_now(self, session: "Session") -> None:
+        """See `Session.save`."""
+        ...
 
 
 class Session(dict[str, Any]):
@@ -45,13 +56,16 @@ class Session(dict[str, Any]):
         "_client",
         "_closed",
         "_committed",
+        "_cookie",
         "_found",
         "_handle",
         "_https",
         "_key",
         "_lent",
         "_presented",
+        "_saver",
         "_slides",
+        "_started",
         "_stored",
         "accessed",
         "available",
@@ -86,7 +100,10 @@ class Session(dict[str, Any]):
         self._stored = b""  # the document as this request last knew it
         self._base: bytes | None = b"{}"  # this object's data as of then, encoded; None until somebody needs it
         self._lent = True  # False while only plain values have been read, and set under other keys than the user's
-        self._closed = False  # the response has started
+        self._closed = False  # the response has started, and nothing more may be changed
+        self._started = False  # the response has started, and no cookie can be set any more
+        self._saver: Saver | None = None  # the store; None with one that has load and save alone
+        self._cookie: SetCookie | None = None  # what was saved before the response, which will set it
         self._slides = True  # False on responses that shared caches may keep
         self._committed: bytes | None = None  # the encoded data as of the last commit; None before there was one
 
@@ -141,6 +158,35 @@ class Session(dict[str, Any]):
             check_max_age("max_age", max_age)
         self.mark_modified()
         self._asked_lifetime = {"max_age": max_age, "persistent": bool(persistent)}
+
+    def reopen(self) -> None:
+        """Let the session be changed after the response has started, until the next `save()`.
+
+        What is changed and not saved is lost, and logged.
+        """
+        self._closed = False
+        self._lent = True  # so that what is not saved is found
+
+    async def save(self) -> None:
+        """Store the changes now and not when the response starts: in a WebSocket, a stream or a background task.
+
+        Changes of others are merged as at the end of a request. Before the response has started it is good for what
+        somebody else has to find in the store; a cookie that is to be set goes out with the response. After that no
+        cookie can be set, so what needs one is refused.
+
+        Raises:
+            SessionClosed: the session has ended meanwhile, or a cookie is needed after the response has started: for
+                a session that is new, gets a new id, another user or a lifetime, and for all in a cookie store.
+            StoreUnavailable: nothing is acknowledged, whatever `on_store_error` says.
+            SessionTooLarge, SessionNotSerializable: nothing was written.
+            ConfigurationError: the store has `load` and `save` alone.
+        """
+        if self._saver is None:
+            raise ConfigurationError(
+                "a store that has load and save alone saves a session with its response; use a store of this package, "
+                "or derive yours from BuiltInStore"
+            )
+        await self._saver.save_now(self)
 
     def mark_accessed(self) -> None:
         """Record that the handler obtained the session."""
@@ -276,8 +322,8 @@ class LiveSession(Session):
 
 def _closed() -> SessionClosed:
     return SessionClosed(
-        "the session was changed after the response had started, when nothing can be saved any more; "
-        "change it before the first byte is sent"
+        "the session was changed after the response had started, when nothing is saved any more; "
+        "change it before the first byte is sent, or between session.reopen() and await session.save()"
     )
 
 

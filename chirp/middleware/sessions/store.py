@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from starlette.requests import Request
 
-from chirp.errors import SessionNotSerializable
+from chirp.errors import SessionClosed, SessionNotSerializable, StoreUnavailable
 from chirp.middleware.protocol import AnyResponse
 from chirp.middleware.sessions.about import About, client_of
 from chirp.middleware.sessions.codec import EMPTY_DATA, Codec, Envelope, decode_data, encode_data
@@ -64,6 +64,9 @@ class BuiltInStore(ABC):
         clock: returns Unix seconds.
     """
 
+    sets_cookie: tuple[Outcome, ...] = (Outcome.CREATE, Outcome.REGENERATE, Outcome.ROTATE, Outcome.RENEW)
+    """Outcomes that are nothing without a cookie."""
+
     def __init__(self, config: SessionConfig, *, value_pattern: str, clock: Callable[[], float]) -> None:
         self.config = config
         self.clock = clock
@@ -101,6 +104,27 @@ class BuiltInStore(ABC):
             StoreUnavailable: nothing is acknowledged.
             SessionTooLarge, SessionNotSerializable: nothing was written, the stored session is as it was.
         """
+
+    async def save_now(self, session: Session) -> None:
+        """See `Session.save`."""
+        now = self.clock()
+        outcome, data, _ = self._decide(session, now)
+        if session._started and (outcome in self.sets_cookie or session._asked_lifetime is not None):
+            raise SessionClosed(
+                "the session needs a cookie, which cannot be set after the response has started: it is new, or gets a "
+                "new id, another user or a lifetime, or it is kept in a cookie; do so before the first byte is sent"
+            )
+        cookie = await self.commit(session, now)
+        if session._found is Found.ENDED and data != EMPTY_DATA:
+            raise SessionClosed(
+                "the session has ended meanwhile, so nothing was saved; a new one begins with a request"
+            )
+        if outcome is not NOTHING and session._base != session._committed:
+            raise StoreUnavailable("the store is out, so what the session holds was not saved")
+        if session._started:
+            session._closed = True
+        elif cookie is not None:
+            session._cookie = cookie
 
     async def aclose(self) -> None:  # noqa: B027 - most stores hold nothing that needs closing
         """Release what this store itself opened on this event loop; it may be used again afterwards."""
@@ -209,7 +233,9 @@ class BuiltInStore(ABC):
         session._ask = KEEP
         session.user_key = self._user_key
         session.available = session._slides = True
-        session.accessed = session.modified = session._lent = session._closed = False
+        session.accessed = session.modified = session._lent = session._closed = session._started = False
+        session._saver = self
+        session._cookie = None
         return session
 
     def _start(
@@ -228,6 +254,7 @@ class BuiltInStore(ABC):
         session._https = https
         session.available = found is not Found.UNREACHABLE
         session.user_key = self._user_key
+        session._saver = self
         return session
 
 
