@@ -29,10 +29,10 @@ LAYERS = (
         "per_loop",
         "redis_node",
     ),
-    ("redis_topology", "redis_cluster"),
+    ("redis_topology", "redis_cluster", "redis_listening"),
     ("documents", "changes", "outcomes", "server_side", "directory", "session_limit"),
-    ("cookie_store", "memory_store", "redis_store"),
-    ("adapter", "fronts", "middleware", "asgi"),
+    ("cookie_store", "memory_store", "redis_store", "connections"),
+    ("adapter", "fronts", "closing", "middleware", "asgi"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 PURE = ("config", "session_id", "about", "fidelity", "codec", "expiry", "cookie", "decision", "user_index")
@@ -116,6 +116,7 @@ def test_only_the_redis_modules_import_redis() -> None:
     assert importing == {
         "redis_client",
         "redis_cluster",
+        "redis_listening",
         "redis_sentinel",
         "redis_store",
         "redis_topology",

@@ -30,6 +30,7 @@ LOGGED = {
     "error": "an error of this package (see TOLD), or a StoreUnavailable of a store of others, whose words are theirs",
     "outcome.value": "one of the words of Outcome",
     "session": "twelve hexadecimal digits of a hash",
+    "handle": "as `session.handle`: another text is not announced",
     "event.text": "one of the texts in telemetry",
     "session.handle": "URL-safe characters; another handle that stood in the store is replaced first",
     "text + traceback": "log.exception: of a defect in the batcher or in a group; its lines are of this package's code",
@@ -38,6 +39,7 @@ LOGGED = {
 # The fields that log calls give to machines.
 FIELDS = {
     "fields": "an event's name, twelve digits of a hash (of two keys, perhaps), and a handle as above",
+    "outage(None)": "no session",
     "outage(error.session)": "the same digits, or None; of a store of others, whatever it has put there",
     "refusal()": "words of this package",
     "telemetry.outage(error.session)": "the same",
@@ -58,6 +60,7 @@ TOLD = {
     "self._max_bytes": "a number",
     "self._timeout": "a number",
     "self._timeout_seconds": "a number",
+    "timeout_seconds": "a number",
     "session.handle": "as above",
     "size": "a number",
     "slot": "a number",

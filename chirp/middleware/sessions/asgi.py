@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chirp.errors import ConfigurationError, SessionLimitReached, StoreUnavailable
 from chirp.middleware.protocol import SESSION_EXCLUDED
 from chirp.middleware.sessions.about import client_of
+from chirp.middleware.sessions.closing import closing_ended
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.current import current_session
 from chirp.middleware.sessions.fronts import (
@@ -48,7 +49,6 @@ class ASGISessionMiddleware:
     """
 
     def __init__(self, app: ASGIApp, config: SessionConfig) -> None:
-        self.app = app
         self.config = config
         store = store_of(config)
         if not isinstance(store, BuiltInStore):
@@ -57,6 +57,7 @@ class ASGISessionMiddleware:
                 "BuiltInStore (open and commit); use SessionMiddleware with chirp.App, or derive the store from one"
             )
         self.store: BuiltInStore = store
+        self.app = closing_ended(app, store)
         self._records_client = config.record_client
         self._excluded = ExcludedPaths(config.exclude_paths) if config.exclude_paths else None
 

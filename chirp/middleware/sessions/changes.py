@@ -6,6 +6,7 @@ A tombstone that may be followed is no end here: whoever finds one goes on at it
 """
 
 import contextlib
+import logging
 from abc import abstractmethod
 from collections.abc import Awaitable, Sequence
 
@@ -20,7 +21,9 @@ from chirp.middleware.sessions.decision import Ask
 from chirp.middleware.sessions.documents import ServerDocuments
 from chirp.middleware.sessions.merging import MOST_MERGES, NO_CHANGE, Write, Written, rebase
 from chirp.middleware.sessions.session import Session
-from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Create, Delete, Delist, Reply, Step, Swap
+from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Announce, Create, Delete, Delist, Reply, Step, Swap
+
+log = logging.getLogger("chirp.sessions")
 
 MOST_FOLLOWED = 4  # rotations in a row within one grace; tombstones that somebody planted may lead in a circle
 
@@ -85,6 +88,7 @@ class ServerChanges(ServerDocuments):
             telemetry.tell(telemetry.MERGED, write.swap.key, session.handle)
         if result.value == NO_DOCUMENT:
             telemetry.tell(telemetry.ENDED, write.swap.key, session.handle)
+            await self._announce_end(session.handle)
             await self._strike_off(self._delisting(session))
             followed = self._is_followed(session)
             self._forget(session)
@@ -122,6 +126,18 @@ class ServerChanges(ServerDocuments):
         with contextlib.suppress(StoreUnavailable):
             if steps:
                 await self._run(steps)
+
+    async def _announce_end(self, handle: str | None) -> None:
+        """Tell every process that a session has ended, where its open connections are to be closed.
+
+        The end itself is acknowledged by then, so a message that cannot be sent fails nothing.
+        """
+        if not self.config.close_ended or handle is None or not session_id.is_handle(handle):
+            return
+        try:
+            await self._run([Announce(self.ended_channel, handle)])
+        except StoreUnavailable as error:
+            log.warning("the end of session %s could not be announced: %s", handle, error)
 
     def _emptied(self, session: Session) -> bytes:
         """Return the document of a session that its request emptied while others filled it; it is nowhere stored."""

@@ -66,6 +66,9 @@ class SessionConfig:
             store it takes room in the cookie. Both are personal data: say so to your users, and keep no session longer
             than you need it. Turned off again, what has been recorded stays until its sessions end. Behind a proxy the
             address is the proxy's, unless the server trusts its forwarded headers.
+        close_ended: whether WebSockets and streamed responses are closed when their session ends, by whatever process:
+            within milliseconds by a message of the store, or within some 10 seconds where that was missed. Needs a
+            server-side store.
         exclude_paths: path prefixes (whole segments, as routes see them: without a `root_path`) that never load a
             session.
 
@@ -100,6 +103,7 @@ class SessionConfig:
     on_session_limit: Literal["end_oldest", "refuse"] = field(default="end_oldest", kw_only=True)
     exclude_paths: tuple[str, ...] = field(default=(), kw_only=True)
     record_client: bool = field(default=False, kw_only=True)
+    close_ended: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_secrets(self)

@@ -7,10 +7,10 @@ dies: whoever found a dead one reads the index again, and goes on until there is
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import session_id, telemetry
@@ -26,6 +26,9 @@ REVOKED_MS = 30_000  # a revoked id is remembered also where others are not: wha
 MOST_READINGS = 100  # of an index that never stops changing
 
 ANYBODY: Final = object()  # as the user whose session it has to be: not None, which is what an anonymous visitor has
+
+NextHandle: TypeAlias = Callable[[float], Awaitable[str | None]]
+"""Waits so many seconds for the handle of a session that has ended; None if none came."""
 
 T = TypeVar("T")
 
@@ -82,8 +85,8 @@ class Scan:
 class DirectoryStore(ServerSideStore):
     """A server-side store that knows which sessions are a user's.
 
-    A concrete store gives three primitives more: `_scan` the keys of documents, and `_read_all` documents or
-    `_time_left` of many keys at once.
+    A concrete store gives four primitives more: `_scan` the keys of documents, `_read_all` documents or `_time_left`
+    of many keys at once, and `_listen` to ends that are announced.
     """
 
     @abstractmethod
@@ -97,6 +100,13 @@ class DirectoryStore(ServerSideStore):
     @abstractmethod
     async def _time_left(self, keys: Sequence[str]) -> list[float]:
         """Return the seconds that each key is still kept; infinite where it stays, 0 where there is none."""
+
+    @abstractmethod
+    def _listen(self) -> AbstractAsyncContextManager[NextHandle]:
+        """Listen to `ended_channel`, from when it is entered.
+
+        Raises StoreUnavailable when that cannot be, or cannot go on.
+        """
 
     async def list_sessions(self, user_id: Any) -> list[SessionInfo]:
         """Return the live sessions of a user, the one seen last first.
@@ -175,7 +185,7 @@ class DirectoryStore(ServerSideStore):
             StoreUnavailable: nothing is acknowledged.
         """
         if session_id.is_well_formed(id_):
-            await to_the_end(self._revoke_at(self.key_for(id_), None))
+            await to_the_end(self._end_id(id_))
 
     async def find_session(self, handle: str, *, user_id: Any = ANYBODY) -> SessionInfo | None:
         """Return the live session with a handle; None if there is none.
@@ -273,6 +283,14 @@ class DirectoryStore(ServerSideStore):
         listed = 0 if info.user_id is None else await self._end_listed(info.user_id, only=info.handle)
         return died or listed > 0
 
+    async def _end_id(self, id_: str) -> None:
+        key, handle = self.key_for(id_), None
+        if self.config.close_ended:
+            _, value = await self._followed(key, await self._read(key))
+            envelope = self._codec.decode(value or b"")
+            handle = None if envelope is None else envelope.handle
+        await self._revoke_at(key, handle)
+
     async def _revoke_at(self, key: str, handle: str | None) -> bool:
         """End the session at a key, or what it was rotated to; tell whether one of them was live."""
         grace_ms = self._grace_ms or REVOKED_MS
@@ -280,6 +298,7 @@ class DirectoryStore(ServerSideStore):
         died = await self._end_successors(reply, grace_ms) or reply is True
         if died:
             telemetry.tell(telemetry.REVOKED, key, handle)
+            await self._announce_end(handle)
         return died
 
     async def _read_infos(self, keys: Sequence[str]) -> list[SessionInfo | None]:

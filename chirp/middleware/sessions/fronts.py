@@ -40,6 +40,11 @@ def store_of(config: SessionConfig) -> SessionStore:
             f"max_sessions_per_user={config.max_sessions_per_user}: only a server-side store of this package knows a "
             "user's sessions; use RedisSessionStore or MemorySessionStore, or leave it None"
         )
+    if config.close_ended and not isinstance(config.store, DirectoryStore):
+        raise ConfigurationError(
+            "close_ended=True: only a server-side store of this package tells when a session ends; use "
+            "RedisSessionStore or MemorySessionStore, or leave it False"
+        )
     if config.store is None:
         return CookieSessionStore(config)
     other = getattr(config.store, "config", None)

@@ -1,16 +1,21 @@
 """Sessions in this process's memory, by the same table as on a server: for tests, and for apps of one process."""
 
+import asyncio
+import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import assert_never
 
 from chirp.middleware.sessions import codec as encoding
 from chirp.middleware.sessions.config import SessionConfig
+from chirp.middleware.sessions.directory import NextHandle
 from chirp.middleware.sessions.merging import Write, Written, can_merge, rebase, written
 from chirp.middleware.sessions.session_limit import LimitedStore
 from chirp.middleware.sessions.steps import (
     KEEP_TTL,
     NO_DOCUMENT,
+    Announce,
     Create,
     Delete,
     Delist,
@@ -41,6 +46,7 @@ class MemorySessionStore(LimitedStore):
         self._values: dict[str, tuple[bytes, float]] = {}
         self._indexes: dict[str, dict[bytes, float]] = {}
         self._until_sweep = SWEEP_EVERY
+        self._listeners: set[asyncio.Queue[str]] = set()
 
     def __repr__(self) -> str:
         return f"<MemorySessionStore: {len(self._values)} keys>"
@@ -67,6 +73,22 @@ class MemorySessionStore(LimitedStore):
     async def _time_left(self, keys: Sequence[str]) -> list[float]:
         return [self._values[key][1] - self.clock() if self._get(key) is not None else 0.0 for key in keys]
 
+    @asynccontextmanager
+    async def _listen(self) -> AsyncIterator[NextHandle]:
+        heard: asyncio.Queue[str] = asyncio.Queue()
+
+        async def next_handle(seconds: float) -> str | None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    return await heard.get()
+            return None
+
+        self._listeners.add(heard)
+        try:
+            yield next_handle
+        finally:
+            self._listeners.discard(heard)
+
     def _take(self, step: Step) -> Reply:
         match step:
             case Create(key, document, ttl_ms):
@@ -83,6 +105,17 @@ class MemorySessionStore(LimitedStore):
             case Delete(key):
                 self._values.pop(key, None)
                 return True
+            case Enlist() | Delist() | Members():
+                return self._take_of_index(step)
+            case Announce(_, message):
+                for listener in tuple(self._listeners):
+                    listener.put_nowait(message)
+                return True
+            case never:
+                assert_never(never)
+
+    def _take_of_index(self, step: Enlist | Delist | Members) -> Reply:
+        match step:
             case Enlist():
                 return self._keep_member(step)
             case Delist(key, members):

@@ -9,9 +9,11 @@ from starlette.responses import Response
 from chirp.errors import SessionLimitReached, StoreUnavailable
 from chirp.middleware.protocol import SESSION_EXCLUDED, AnyResponse, Next
 from chirp.middleware.sessions.adapter import DictStoreAdapter
+from chirp.middleware.sessions.closing import connections_of, ending
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.current import current_session
+from chirp.middleware.sessions.directory import DirectoryStore
 from chirp.middleware.sessions.fronts import (
     NEVER_CACHED,
     ExcludedPaths,
@@ -51,6 +53,9 @@ class SessionMiddleware:
         self.store = store_of(config)
         self._excluded = ExcludedPaths(config.exclude_paths) if config.exclude_paths else None
         self._adapter = DictStoreAdapter(self.store, config)
+        self._connections = None
+        if config.close_ended and isinstance(self.store, DirectoryStore):
+            self._connections = connections_of(self.store)
 
     async def __call__(self, request: Request, next: Next) -> AnyResponse:  # noqa: A002 - the contract's name
         scope = scope_of(request)
@@ -79,12 +84,16 @@ class SessionMiddleware:
         except SessionLimitReached as error:
             log.info("a login is refused: %s", error, extra=refusal())
             return limit_reached()
+        if self._connections is not None:
+            response = ending(response, self._connections, session)
         return keep_context(
             response, current_session, session, on_end=lambda: warn_if_changed_late(self.store, session)
         )
 
     async def aclose(self) -> None:
         """Close what the store opened on this event loop; the app's shutdown calls it."""
+        if self._connections is not None:
+            await self._connections.aclose()
         close = getattr(self.store, "aclose", None)
         if close is not None:
             await close()

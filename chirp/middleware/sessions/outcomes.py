@@ -93,6 +93,7 @@ class ServerSideOutcomes(ServerChanges):
         if await self._end_successors(died, self._grace_ms) or died is True:
             handle = self._codec.owner_of(session._stored)[0] if session._stored else None
             telemetry.tell(telemetry.ENDED, self._key_of(session), handle)
+            await self._announce_end(handle)
         await self._strike_off(self._delisting(session))
 
     async def _regenerate(self, session: Session, data: bytes, now: float) -> SetCookie | None:

@@ -29,9 +29,9 @@ from chirp.middleware.sessions.redis_node import ClusterNode, NothingSent, Redis
 from chirp.middleware.sessions.redis_sentinel import SentinelConnectionPool, find_primary_within
 from chirp.middleware.sessions.redis_steps import Operation
 from chirp.middleware.sessions.redis_topology import Address, Primary, Routes, Topology
-from chirp.middleware.sessions.steps import Delist, Enlist, Look, Members, Reply, Step
+from chirp.middleware.sessions.steps import Announce, Delist, Enlist, Look, Members, Reply, Step
 
-SAFE_TO_REPEAT = (Look, Enlist, Delist, Members)  # what was sent may have happened, and may happen again
+SAFE_TO_REPEAT = (Look, Enlist, Delist, Members, Announce)  # what was sent may have happened, and may happen again
 MOST_REDIRECTS = 5  # in a stable cluster one is enough; more than a few mean that its nodes disagree
 
 Answer = TypeVar("Answer")

@@ -11,7 +11,19 @@ from chirp.middleware.sessions.codec import Tombstone, write_tombstone
 from chirp.middleware.sessions.redis_client import ResponseError
 from chirp.middleware.sessions.redis_scripts import END, ENLIST, SWAP, Script
 from chirp.middleware.sessions.redis_wire import Command
-from chirp.middleware.sessions.steps import Create, Delete, Delist, End, Enlist, Look, Members, Reply, Step, Swap
+from chirp.middleware.sessions.steps import (
+    Announce,
+    Create,
+    Delete,
+    Delist,
+    End,
+    Enlist,
+    Look,
+    Members,
+    Reply,
+    Step,
+    Swap,
+)
 
 Operation: TypeAlias = Sequence[Step]
 
@@ -66,6 +78,8 @@ def _commands_of(step: Step, *, again: bool) -> list[Command]:
             return [("ZREM", key, *members)]
         case Members(key):
             return [("ZRANGE", key, 0, -1)]
+        case Announce(key, message):
+            return [("PUBLISH", key, message)]
         case never:
             assert_never(never)
 
@@ -109,7 +123,7 @@ def _reply_of(step: Step, raw: Sequence[Any]) -> Reply | ResponseError:
             return plain(first[0]) if isinstance(first, list) else plain(first)
         case Delete():
             return first if isinstance(first, ResponseError) else True
-        case Enlist():
+        case Enlist() | Announce():
             return first if isinstance(first, ResponseError) else True
         case Delist():
             reply = plain(first)

@@ -7,12 +7,14 @@ import re
 import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions.config import SessionConfig, refusal
+from chirp.middleware.sessions.directory import NextHandle
 from chirp.middleware.sessions.merging import Write, Written
 from chirp.middleware.sessions.metering import Nodes, metered
 from chirp.middleware.sessions.per_loop import PerLoop
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster
 
 try:
-    from chirp.middleware.sessions import redis_client, redis_cluster
+    from chirp.middleware.sessions import redis_client, redis_cluster, redis_listening
 except ImportError as missing:  # the package redis is an extra; without it the store says so when it is made
     _missing: ImportError | None = missing
 else:
@@ -137,6 +139,9 @@ class RedisSessionStore(LimitedStore):
         # The reply is -2 for a key that is not there, and -1 for one that stays.
         replies = await self._nodes.get().look_up("PTTL", keys)
         return [math.inf if reply == -1 else max(reply, 0) / 1000 for reply in replies]
+
+    def _listen(self) -> AbstractAsyncContextManager[NextHandle]:
+        return redis_listening.listening(self._source, self.ended_channel, timeout_seconds=self._timeout_seconds)
 
     async def _clean_up(self, steps: Sequence[Step], refusal: BaseException | None) -> None:
         """After the server refused an operation, take back what it created, and do what it can still do of an end."""

@@ -204,7 +204,7 @@ class Topology:
         if primary is None:
             if self._closed:
                 raise StoreUnavailable("the store was closed")
-            link = Link(_pool(self._client, address, self._max_connections), self._max_connections, owned=True)
+            link = Link(pool_of_a_node(self._client, address, self._max_connections), self._max_connections, owned=True)
             node, asking = (
                 ClusterNode(link, self._codec, self._lifetime, self._timeout, asking=asking) for asking in (False, True)
             )
@@ -212,7 +212,7 @@ class Topology:
         return primary
 
 
-def _pool(client: RedisCluster, address: Address, max_connections: int) -> ConnectionPool:
+def pool_of_a_node(client: RedisCluster, address: Address, max_connections: int) -> ConnectionPool:
     """Return a pool for one node, with what the client's settings say of connections (TLS, user, password)."""
     of_client = client.get_connection_kwargs().items()
     settings: dict[str, Any] = {name: value for name, value in of_client if name not in NOT_FOR_POOLS}

@@ -1,7 +1,8 @@
 """The atomic steps of server-side stores.
 
 A step touches one key and is atomic; that, and the order in which steps are taken, is all that correctness needs.
-Pure data; no I/O, no clock. Keys hold documents, but for those of the last three steps, which hold a user's index.
+Pure data; no I/O, no clock. Keys hold documents, but for those of `Enlist`, `Delist` and `Members`, which hold a user's
+index, and that of `Announce`, which is a channel.
 """
 
 from typing import TypeAlias
@@ -83,5 +84,12 @@ class Members(msgspec.Struct, frozen=True, gc=False):
     key: str
 
 
-Step: TypeAlias = Create | Look | End | Swap | Delete | Enlist | Delist | Members
+class Announce(msgspec.Struct, frozen=True, gc=False):
+    """Send a message to whoever listens to a channel now. Reply: True."""
+
+    key: str
+    message: str
+
+
+Step: TypeAlias = Create | Look | End | Swap | Delete | Enlist | Delist | Members | Announce
 Reply: TypeAlias = bool | bytes | list[bytes]
