@@ -14,6 +14,7 @@ from chirp.errors import ConfigurationError
 from chirp.middleware.calling import as_async
 from chirp.middleware.protocol import SESSION_EXCLUDED, AnyResponse, Next
 from chirp.middleware.sessions.current import current_session, get_session, regenerate_session, rotate_session
+from chirp.middleware.sessions.typed import write_back
 from chirp.middleware.sign_in import (
     ANONYMOUS,
     LOGIN_AT_KEY,
@@ -147,6 +148,7 @@ def login(user: Any, keep: Collection[str] = (), *, remember: bool | None = None
     user_id = id_of(user, "login")
     proof = sign_in.proof_of(user)
     before = get_session()
+    write_back(before)  # what is kept may have been changed in the session's object
     data = {key: before[key] for key in keep if key in before}
     max_age = sign_in.config.remember_seconds if remember else None
     if remember is not None:

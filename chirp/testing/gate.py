@@ -7,6 +7,7 @@ from typing import Any
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import BuiltInStore
+from chirp.middleware.sessions.typed import write_back
 
 Chosen = Callable[[dict[str, Any]], bool]
 
@@ -82,6 +83,7 @@ class Gate(BuiltInStore):
         return session
 
     async def commit(self, session: Session, now: float) -> SetCookie | None:
+        write_back(session)
         data = dict.copy(session)  # as one that nobody has read
         stopped = next((each for each in self._expected if each.is_about(data)), None)
         if stopped is not None:

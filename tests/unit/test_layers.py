@@ -16,8 +16,20 @@ SESSIONS = "chirp.middleware.sessions"
 # From the bottom up. A module imports its own layer and those before it, never one after it.
 LAYERS = (
     ("errors",),
-    ("config", "session_id", "about", "fidelity", "codec", "expiry", "cookie", "decision", "user_index"),
-    ("session", "current", "store", "steps", "merging", "metering", "telemetry"),
+    (
+        "config",
+        "models",
+        "session_id",
+        "about",
+        "fidelity",
+        "codec",
+        "typed",
+        "expiry",
+        "cookie",
+        "decision",
+        "user_index",
+    ),
+    ("session", "current", "opening", "store", "steps", "merging", "metering", "telemetry"),
     (
         "redis_wire",
         "redis_sentinel",
@@ -35,7 +47,7 @@ LAYERS = (
     ("adapter", "fronts", "closing", "middleware", "asgi"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-PURE = ("config", "session_id", "about", "fidelity", "codec", "expiry", "cookie", "decision", "user_index")
+PURE = LAYERS[1]
 COMMAND_LINE = {"checks", "cli.py", "commands", "demo", "operations", "redis_url.py"}
 CLOCKS_AND_IO = {"asyncio", "anyio", "redis", "time", "datetime", "socket", "threading"}
 FILES = {path.stem: path for path in (PACKAGE / "middleware" / "sessions").glob("*.py") if path.stem != "__init__"}

@@ -32,7 +32,11 @@ LOGGED = {
     "session": "twelve hexadecimal digits of a hash",
     "handle": "as `session.handle`: another text is not announced",
     "event.text": "one of the texts in telemetry",
+    "INVALID.text": "one of them",
+    "place": "the same digits as of session, or words of this package",
     "session.handle": "URL-safe characters; another handle that stood in the store is replaced first",
+    "unfit.path": "names of fields, positions, and keys of the session: JSON in ASCII, every control escaped",
+    "unfit.why": "words of this package, the name of a class and such a path",
     "text + traceback": "log.exception: of a defect in the batcher or in a group; its lines are of this package's code",
 }
 

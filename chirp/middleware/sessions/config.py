@@ -7,11 +7,13 @@ is refused here, with the field, the value, the limit and the remedy.
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from chirp.errors import ConfigurationError
 from chirp.middleware.sessions.expiry import Lifetime, default_touch_interval
+from chirp.middleware.sessions.models import check_migrate, model_of
 
 if TYPE_CHECKING:
     from chirp.middleware.sessions.store import SessionStore
@@ -71,6 +73,11 @@ class SessionConfig:
             server-side store.
         exclude_paths: path prefixes (whole segments, as routes see them: without a `root_path`) that never load a
             session.
+        model: class of `Session.typed`: a msgspec.Struct, a dataclass or a pydantic BaseModel, with a default for every
+            field. What is stored is validated with it when it is loaded; what does not fit makes an anonymous session
+            and a warning, and stays in the store as it is.
+        migrate: takes the data that does not fit the model, a dict, and returns data that does. It is stored at the
+            end of the request. It may be asked for one session by several requests at once, and again.
 
     Raises:
         ConfigurationError: a value, or a combination of values, that cannot work.
@@ -104,6 +111,8 @@ class SessionConfig:
     exclude_paths: tuple[str, ...] = field(default=(), kw_only=True)
     record_client: bool = field(default=False, kw_only=True)
     close_ended: bool = field(default=False, kw_only=True)
+    model: type[Any] | None = field(default=None, kw_only=True)
+    migrate: Callable[[dict[str, Any]], dict[str, Any]] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         _check_secrets(self)
@@ -114,6 +123,9 @@ class SessionConfig:
         _check_document(self)
         _check_session_limit(self)
         _check_paths(self)
+        if self.model is not None:
+            model_of(self.model)
+        check_migrate(self.model, self.migrate)
 
     @property
     def window(self) -> int:

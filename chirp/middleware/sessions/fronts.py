@@ -47,6 +47,11 @@ def store_of(config: SessionConfig) -> SessionStore:
         )
     if config.store is None:
         return CookieSessionStore(config)
+    if config.model is not None and not isinstance(config.store, BuiltInStore):
+        raise ConfigurationError(
+            f"model={config.model.__qualname__}: a store that has load and save alone keeps plain dicts; use a store "
+            "of this package, or derive yours from BuiltInStore"
+        )
     other = getattr(config.store, "config", None)
     if isinstance(other, SessionConfig):
         for name in SessionConfig.__slots__:

@@ -11,6 +11,7 @@ from chirp.middleware.sessions import session_id
 from chirp.middleware.sessions.about import AS_USUAL, About, AboutChange, changed
 from chirp.middleware.sessions.config import check_max_age
 from chirp.middleware.sessions.decision import Ask, Found
+from chirp.middleware.sessions.typed import TypedDict
 
 if TYPE_CHECKING:
     from chirp.middleware.sessions.cookie import SetCookie
@@ -30,7 +31,7 @@ class Saver(Protocol):
         ...
 
 
-class Session(dict[str, Any]):
+class Session(TypedDict):
     """One browser's session: a dict of JSON values, with what is known about it as attributes.
 
     A handler sees an empty dict on a first visit. Names with a leading underscore belong to the stores and
@@ -106,6 +107,7 @@ class Session(dict[str, Any]):
         self._cookie: SetCookie | None = None  # what was saved before the response, which will set it
         self._slides = True  # False on responses that shared caches may keep
         self._committed: bytes | None = None  # the encoded data as of the last commit; None before there was one
+        self._view = None
 
     @property
     def handle(self) -> str:
@@ -284,6 +286,8 @@ class Session(dict[str, Any]):
         """Drop what belongs to the session that is left behind."""
         self._handle = ""
         self._about = self._asked_lifetime = None
+        if self._view is not None:
+            self._view.forget()
 
     def _about_change(self) -> AboutChange:
         """Return what this request changes of what the document says beside the data, if it writes it whole."""

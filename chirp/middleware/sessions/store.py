@@ -1,6 +1,6 @@
 """What a session store is, and what all built-in stores share: the way in from requests and out to responses."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -15,14 +15,14 @@ from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import CookieReader, CookieWriter, SetCookie
 from chirp.middleware.sessions.decision import Ask, Found, Outcome, decide
 from chirp.middleware.sessions.expiry import Lifetime
-from chirp.middleware.sessions.fidelity import check_faithful
-from chirp.middleware.sessions.session import LiveSession, Session
+from chirp.middleware.sessions.opening import Opening
+from chirp.middleware.sessions.session import Session
 
 ResponseT = TypeVar("ResponseT", bound=AnyResponse)
 
 HTTPS_SCHEMES = ("https", "wss")
 LIFETIMES_KEPT = 16  # an app has one or two besides the config's
-LIVE, KEEP, NOTHING = Found.LIVE, Ask.KEEP, Outcome.NOTHING  # to find a member of an enum is slow before Python 3.12
+NOTHING = Outcome.NOTHING  # to find a member of an enum is slow before Python 3.12
 AS_LOADED = b""  # as the data of a commit: what was loaded, which nobody had to encode
 
 
@@ -55,7 +55,7 @@ class SessionStore(Protocol):
         ...
 
 
-class BuiltInStore(ABC):
+class BuiltInStore(Opening):
     """A store with the one seam that both fronts use: `open` a cookie, `commit` a session.
 
     Args:
@@ -68,14 +68,12 @@ class BuiltInStore(ABC):
     """Outcomes that are nothing without a cookie."""
 
     def __init__(self, config: SessionConfig, *, value_pattern: str, clock: Callable[[], float]) -> None:
-        self.config = config
-        self.clock = clock
+        super().__init__(config, clock)
         self.cookie_reader = CookieReader(config.cookie_name, value_pattern)
         self._cookies = CookieWriter(config)
         self._codec = Codec(config)
         self._lifetime = config.lifetime
         self._lifetime_for = lru_cache(LIFETIMES_KEPT)(self._lifetime.of_session)
-        self._user_key = config.user_key
 
     @abstractmethod
     async def open(self, cookie: str | None, https: bool | None) -> Session:
@@ -126,7 +124,7 @@ class BuiltInStore(ABC):
         elif cookie is not None:
             session._cookie = cookie
 
-    async def aclose(self) -> None:  # noqa: B027 - most stores hold nothing that needs closing
+    async def aclose(self) -> None:
         """Release what this store itself opened on this event loop; it may be used again afterwards."""
 
     async def load(self, request: Request) -> Session:
@@ -183,7 +181,7 @@ class BuiltInStore(ABC):
             return NOTHING, EMPTY_DATA, due
         if session._base is None:
             session._base = self._codec.data_of(session._stored)
-        session._committed = data = encode_data(session)
+        session._committed = data = self._encode(session)
         changed = data != session._base
         if changed and not session.modified and len(data) > self.config.max_bytes:
             # Another program's spelling may be shorter (1e15); it is no change, and not too large because of this one.
@@ -201,7 +199,7 @@ class BuiltInStore(ABC):
             touch_due=due,
         )
         if changed:
-            check_faithful(session, data, nested=session._lent)
+            self._check(session, data, nested=session._lent)
         return outcome, data, due
 
     def changed_since_commit(self, session: Session) -> bool:
@@ -210,52 +208,9 @@ class BuiltInStore(ABC):
             return False
         committed = session._committed or self._codec.data_of(session._stored)
         try:
-            return encode_data(session) != committed
+            return self._encode(session) != committed
         except SessionNotSerializable:  # what cannot be encoded now was changed, too
             return True
-
-    def _resume(
-        self, document: bytes, envelope: Envelope, https: bool | None, session_id: str | None = None, key: str = ""
-    ) -> Session:
-        """Return the session that a live document holds."""
-        session: Session = LiveSession(envelope.data)
-        session.id = session._presented = session_id
-        session._key = key
-        session._https = https
-        session.is_new = False
-        session.created_at = envelope.created_at
-        session.last_seen_at = envelope.last_seen_at
-        session._handle = envelope.handle
-        session._about = envelope.about
-        session._stored = document
-        session._base = session._committed = session._asked_lifetime = session._client = None
-        session._found = LIVE
-        session._ask = KEEP
-        session.user_key = self._user_key
-        session.available = session._slides = True
-        session.accessed = session.modified = session._lent = session._closed = session._started = False
-        session._saver = self
-        session._cookie = None
-        return session
-
-    def _start(
-        self,
-        data: dict[str, Any] | None = None,
-        *,
-        found: Found = Found.NOTHING_PRESENTED,
-        presented: str | None = None,
-        https: bool | None = None,
-    ) -> Session:
-        """Return a session that is not in the store."""
-        session = Session(data or {})
-        session.created_at = session.last_seen_at = self.clock()
-        session._found = found
-        session._presented = presented
-        session._https = https
-        session.available = found is not Found.UNREACHABLE
-        session.user_key = self._user_key
-        session._saver = self
-        return session
 
 
 def add_header(response: ResponseT, name: str, value: str) -> ResponseT:

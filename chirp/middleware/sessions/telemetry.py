@@ -9,7 +9,8 @@ import logging
 from typing import NamedTuple
 
 from chirp.middleware.sessions import metering
-from chirp.middleware.sessions.session_id import name_of
+from chirp.middleware.sessions.models import Unfit
+from chirp.middleware.sessions.session_id import is_handle, name_of
 
 log = logging.getLogger("chirp.sessions")
 
@@ -39,6 +40,7 @@ REVOKED = Event("revoked", logging.INFO, "ended from outside of its requests")
 EXPIRED = Event("expired", logging.INFO, "presented, but it has expired")
 UNKNOWN = Event("unknown", logging.INFO, "presented, but the store does not have it")
 CORRUPT = Event("corrupt", logging.WARNING, "what is stored is corrupt or foreign; the request is anonymous")
+INVALID = Event("invalid", logging.WARNING, "what is stored does not fit the model; the request is anonymous")
 
 
 def tell(event: Event, key: str, handle: str | None = None, *, previous: str | None = None) -> None:
@@ -58,6 +60,22 @@ def tell(event: Event, key: str, handle: str | None = None, *, previous: str | N
         log.log(event.level, "session %s: %s", session, event.text, extra=fields, stacklevel=2)
     if metering.current is not None:
         metering.current.count(event.name)
+
+
+def tell_invalid(key: str, handle: str, unfit: Unfit) -> None:
+    """Log and count a session whose data does not fit the model.
+
+    Args:
+        key: of its document; empty for one in a cookie.
+        handle: as it stands in the document.
+        unfit: where it does not fit.
+    """
+    session = name_of(key) if key else None
+    fields = {"event": INVALID.name, "session": session, "handle": handle if is_handle(handle) else None}
+    place = session or "in a cookie"
+    log.warning("session %s: %s: %s%s", place, INVALID.text, unfit.path, unfit.why, extra=fields, stacklevel=2)
+    if metering.current is not None:
+        metering.current.count(INVALID.name)
 
 
 def outage(session: str | None) -> dict[str, str | None]:
