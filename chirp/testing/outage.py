@@ -1,0 +1,83 @@
+"""An outage that a test switches on and off."""
+
+from collections.abc import AsyncGenerator
+from types import TracebackType
+from typing import Any
+
+from chirp.errors import ConfigurationError, StoreUnavailable
+from chirp.middleware.sessions.server_side import ServerSideStore
+
+ANSWERED = ("_read", "_write", "_run", "_read_all", "_time_left")  # what a store awaits of its server
+SCANNED = "_scan"
+
+
+class OutageSwitch:
+    """Cuts a store of an app off from its server, and puts it back.
+
+    The app goes on using the store itself. While the switch is on, whatever the store would ask its server fails as in
+    an outage, and what it makes of that is its own code: the answers, the logs, `on_store_error`, and the sessions of a
+    user. A request that is under way meets the outage at its next step.
+
+    ```python
+    switch = OutageSwitch(store)
+    with switch:
+        assert client.get("/cart").status_code == 503
+    assert client.get("/cart").status_code == 200
+    ```
+
+    Args:
+        store: a server-side store of this package.
+
+    Raises:
+        ConfigurationError: the store has no server.
+    """
+
+    def __init__(self, store: ServerSideStore) -> None:
+        given: Any = store  # not every caller has a type checker
+        if not isinstance(given, ServerSideStore):
+            raise ConfigurationError(
+                f"store is a {type(given).__name__}: only RedisSessionStore and MemorySessionStore can have an outage; "
+                "give the one that a wrapper such as Gate stands before"
+            )
+        self._store = store
+
+    def __repr__(self) -> str:
+        return f"<OutageSwitch at {self._store!r}: {'on' if self.is_on else 'off'}>"
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the store is cut off."""
+        return SCANNED in vars(self._store)
+
+    def on(self) -> None:
+        """Begin the outage."""
+        for name in ANSWERED:
+            setattr(self._store, name, _fail)
+        setattr(self._store, SCANNED, _fail_scan)
+
+    def off(self) -> None:
+        """End it; what was stored before is there again."""
+        for name in (*ANSWERED, SCANNED):
+            vars(self._store).pop(name, None)
+
+    def __enter__(self) -> "OutageSwitch":
+        self.on()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.off()
+
+
+async def _fail(*_: Any) -> Any:
+    raise _outage()
+
+
+async def _fail_scan() -> AsyncGenerator[Any, None]:
+    raise _outage()
+    yield
+
+
+def _outage() -> StoreUnavailable:
+    return StoreUnavailable("the store is out: its OutageSwitch is on")
