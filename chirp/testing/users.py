@@ -17,5 +17,5 @@ def signed_in(user: Any, auth: AuthConfig, *, user_key: str = DEFAULT_USER_KEY) 
     Raises:
         TypeError: the user has no such id.
     """
-    proof = SignIn(auth, Session()).proof_of(user)
-    return {**proof, user_key: id_of(user, "signed_in")}
+    user_id = id_of(user, "signed_in")
+    return {**SignIn(auth, Session()).proof_of(user), user_key: user_id}

@@ -126,7 +126,7 @@ class PydanticModel(Model):
 
     def refuses_other_keys(self) -> bool:
         kind: Any = self.kind
-        return bool(kind.model_config.get("extra") == "forbid")
+        return bool(kind.model_config.get("extra") == "forbid" or kind.__pydantic_root_model__)
 
     def _read(self, data: dict[str, Any]) -> Any:
         kind: Any = self.kind
