@@ -167,8 +167,9 @@ async def test_another_user_in_the_object_gets_a_new_id(make_server_store: MakeS
         (setting(theme=object()), 'session["theme"]'),
         (setting(theme="\ud800"), 'session["theme"]'),
         (setting(theme=float("nan")), 'session["theme"]'),
+        (put(other=(1, 2)), 'session["other"]'),
     ],
-    ids=["another type", "a key", "an object", "a lone surrogate", "not a number"],
+    ids=["another type", "a key", "an object", "a lone surrogate", "not a number", "no JSON in another key"],
 )
 async def test_what_could_not_be_read_again_is_refused(shopper: Browser, handler: Any, path: str) -> None:
     """By name of the field; the stored session is as it was."""

@@ -1,16 +1,20 @@
 """Stored sessions that do not fit the model: anonymous and told, or brought up to date."""
 
 import dataclasses
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import pydantic
 import pytest
+from session_kit import config_with, loaded, stored_session
 from telemetry_kit import fields_of
 from typed_kit import KINDS, StructShop
 from visits import put_in as put
 
+from chirp.middleware.sessions import MemorySessionStore
 from chirp.middleware.sessions.store import BuiltInStore
 from chirp.testing import Browser
 
@@ -70,6 +74,19 @@ async def test_the_warning_names_the_session(make_server_store: MakeStore, caplo
     assert fields["handle"] == handle
     assert fields["session"] in record.getMessage()
     assert older.store.key_for(older.cookie)[-64:].startswith(fields["session"])
+
+
+async def test_a_handle_that_somebody_put_there_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    """It may hold anything."""
+    store = MemorySessionStore(config_with(model=StructShop))
+    cookie = await stored_session(store, {"theme": "dark"})
+    key = store.key_for(cookie)
+    document, until = store._values[key]
+    other = json.loads(document) | {"handle": "a line\n", "data": {"theme": 1}}
+    store._values[key] = (json.dumps(other).encode(), until)
+    assert await loaded(store, cookie) == {}
+    assert fields_of(caplog.records[0])["handle"] is None
+    assert "a line" not in caplog.text
 
 
 async def test_what_an_anonymous_visitor_stores_is_a_new_session(make_server_store: MakeStore) -> None:
@@ -151,12 +168,25 @@ class Broken(msgspec.Struct):
             raise RuntimeError("a value")
 
 
+class BrokenPydantic(pydantic.BaseModel):
+    cart: list[str] = []
+
+    @pydantic.field_validator("cart")
+    @classmethod
+    def fail(cls, cart: list[str]) -> list[str]:
+        if cart:
+            raise RuntimeError("a value")
+        return cart
+
+
 @dataclasses.dataclass
 class Named:
     theme: int = 0
 
 
-@pytest.mark.parametrize(("model", "path"), [(Broken, "session"), (Named, 'session["theme"]')])
+@pytest.mark.parametrize(
+    ("model", "path"), [(Broken, "session"), (BrokenPydantic, "session"), (Named, 'session["theme"]')]
+)
 async def test_a_class_may_fail_in_any_way(
     make_store: MakeStore, model: type[Any], path: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,13 +5,15 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 from servers import OwnServer
-from session_kit import Clock
+from session_kit import Clock, loaded, stored_session
 from telemetry_kit import Told, events, set_up
+from typed_kit import StructShop
 from visits import CONFIG, MakeStore, commit, put, read, visit
 
 from chirp.errors import StoreUnavailable
@@ -57,6 +59,14 @@ async def test_a_foreign_value_is_a_miss(told: Told, store: RedisSessionStore, r
     await redis_client.set(store.key_for(unknown), b"not a session", ex=60)  # type: ignore[attr-defined]
     await read(store, unknown)
     assert (told.counts("misses"), told.counts("events")) == ({"corrupt": 1}, {"corrupt": 1})
+
+
+async def test_a_session_that_does_not_fit_the_model_is_counted(told: Told, make_store: MakeStore) -> None:
+    """It is found, so it is no miss."""
+    cookie = await stored_session(make_store(), {"theme": 1})
+    typed = make_store(config=replace(CONFIG, model=StructShop))
+    assert await loaded(typed, cookie) == {}
+    assert told.counts("events")["invalid"] == 1
 
 
 async def test_an_expired_document_that_redis_still_has_is_told(

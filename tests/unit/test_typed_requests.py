@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from session_kit import Site, browser, config_with
 from starlette.requests import Request
@@ -39,6 +40,12 @@ def test_a_response_that_only_read_the_object_varies_by_cookie(site: Site) -> No
     response = site.visit(lambda request: shop().theme and None)
     assert response.headers["vary"] == "Cookie"
     assert "set-cookie" not in response.headers
+
+
+def test_the_object_counts_as_access_however_it_is_come_by(site: Site) -> None:
+    """By `request.session` too, which does not count by itself."""
+    response = site.visit(lambda request: request.scope["session"].typed(StructShop).theme and None)
+    assert response.headers["vary"] == "Cookie"
 
 
 def test_a_request_that_only_reads_an_object_writes_nothing(site: Site) -> None:
@@ -98,6 +105,39 @@ def test_save_stores_the_object(site: Site) -> None:
         assert await visitor.read() == {"theme": "blue"}
 
     asyncio.run(visit())
+
+
+class Counted(msgspec.Struct):
+    theme: str = "light"
+
+    def __post_init__(self) -> None:
+        made.append(self)
+
+
+made: list[Counted] = []
+
+
+async def test_a_request_makes_one_object() -> None:
+    """The one that it was validated with."""
+    visitor = Browser(MemorySessionStore(config_with(model=Counted)))
+    await visitor.visit(lambda session: session.update(theme="dark"))
+    made.clear()
+    await visitor.visit(lambda session: session.typed(Counted).theme)
+    assert len(made) == 1
+
+
+async def test_what_has_been_saved_is_no_change_any_more(site: Site) -> None:
+    """A key that is set after that is not overwritten by the field."""
+    visitor = Browser(site.store)
+    await visitor.visit(lambda session: session.update(a=1))
+    request = await visitor.begin()
+    request.session.typed(StructShop).theme = "dark"
+    assert not request.session.modified
+    await request.session.save()
+    assert request.session.modified
+    request.session["theme"] = "blue"
+    await request.finish()
+    assert (await visitor.read())["theme"] == "blue"
 
 
 def test_a_login_keeps_what_was_changed_in_the_object() -> None:

@@ -9,6 +9,7 @@ from telemetry_kit import fields_of
 
 from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions import CookieSessionStore, MemorySessionStore, get_session
+from chirp.middleware.sessions.session_limit import LimitedStore
 from chirp.testing import Browser, Gate, OutageSwitch
 
 
@@ -92,6 +93,21 @@ async def test_the_sessions_of_a_user_cannot_be_asked_for() -> None:
                 await ask()
     assert "off" in repr(switch)
     assert [each.handle for each in await store.list_sessions(1)] == [info.handle]
+
+
+@pytest.mark.parametrize("primitive", sorted(LimitedStore.__abstractmethods__ - {"_scan"}))
+async def test_whatever_a_store_asks_its_server_fails(primitive: str) -> None:
+    """Each of the primitives that a concrete store gives."""
+    store = MemorySessionStore(config_with())
+    with OutageSwitch(store), pytest.raises(StoreUnavailable):
+        await getattr(store, primitive)(())
+
+
+async def test_a_scan_fails_at_its_first_step() -> None:
+    """Also where there is nothing to be found."""
+    store = MemorySessionStore(config_with())
+    with OutageSwitch(store), pytest.raises(StoreUnavailable):
+        await anext(store.scan_sessions())
 
 
 def test_a_store_without_a_server_has_no_outage() -> None:
