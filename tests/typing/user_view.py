@@ -1,9 +1,10 @@
 """The public API as an app's author writes against it. Never run: mypy and pyright read it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, assert_type
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -27,6 +28,7 @@ from chirp.middleware.sessions import (
     CookieSessionStore,
     MemorySessionStore,
     RedisSessionStore,
+    Session,
     SessionConfig,
     SessionInfo,
     SessionMiddleware,
@@ -35,7 +37,21 @@ from chirp.middleware.sessions import (
     regenerate_session,
     rotate_session,
 )
-from chirp.testing import Browser, Gate, ManualClock, Run, StoreConformance, Turn, explore
+from chirp.testing import (
+    Browser,
+    Gate,
+    ManualClock,
+    OutageSwitch,
+    Run,
+    StoreConformance,
+    Turn,
+    explore,
+    put_session,
+    put_session_sync,
+    read_session,
+    read_session_sync,
+    signed_in,
+)
 
 config = SessionConfig(secret_key="k" * 32, max_age=3600, secure="auto", idle_timeout_seconds=None, record_client=False)
 assert_type(config.max_age, int)
@@ -110,6 +126,28 @@ async def script(request: Request, response: Response) -> Response:
         raise ConfigurationError from as_chirp_error
 
 
+class Shop(msgspec.Struct):
+    cart: list[str] = []
+
+
+@dataclass
+class Visitor:
+    theme: str = "light"
+
+
+def version_two(data: dict[str, Any]) -> dict[str, Any]:
+    return {**data, "cart": []}
+
+
+def objects(request_session: Session) -> None:
+    replace(config, model=Shop, migrate=version_two)
+    replace(config, model=Visitor, migrate=None)
+    shop = get_session().typed(Shop)
+    assert_type(shop, Shop)
+    assert_type(shop.cart, list[str])
+    assert_type(request_session.typed(Visitor).theme, str)
+
+
 class OwnStore:
     """A store of the app's own needs no base class."""
 
@@ -155,6 +193,18 @@ async def a_race() -> dict[str, Any]:
     request.session["late"] = 1
     assert_type(await request.finish(), str | None)
     return await browser.read()
+
+
+async def an_app(client: Any, store: RedisSessionStore) -> None:
+    await put_session(client, store, signed_in(User(), AuthConfig(lambda user_id: User()), user_key="uid"))
+    assert_type(await read_session(client, store), Session)
+    put_session_sync(client, MemorySessionStore(config), {"user_id": 1})
+    assert_type(read_session_sync(client, CookieSessionStore(config)).user_id, Any)
+    switch = OutageSwitch(store)
+    switch.on()
+    switch.off()
+    with switch as outage:
+        assert_type(outage.is_on, bool)
 
 
 async def every_order() -> int:

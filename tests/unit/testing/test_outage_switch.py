@@ -107,7 +107,7 @@ async def test_a_scan_fails_at_its_first_step() -> None:
     """Also where there is nothing to be found."""
     store = MemorySessionStore(config_with())
     with OutageSwitch(store), pytest.raises(StoreUnavailable):
-        await anext(store.scan_sessions())
+        await anext(store._scan())
 
 
 def test_a_store_without_a_server_has_no_outage() -> None:
