@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import Request
 
-from chirp.errors import ConfigurationError
+from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import HTTPS_SCHEMES, BuiltInStore
@@ -48,7 +48,7 @@ async def put_session(client: Any, store: BuiltInStore, data: dict[str, Any]) ->
     session.update(data)
     cookie = await store.commit(session, store.clock())
     if cookie is None:
-        raise ConfigurationError("the store keeps no session while it is out; put the client into it before the outage")
+        raise StoreUnavailable("the store is out, so it keeps no session; put the client into one before the outage")
     jar = _jar_of(client)
     jar.extract_cookies(_Answer(cookie.header), Request(url))  # type: ignore[arg-type]  # noqa: S310 - never opened
     if await _cookie_of(client, store) != cookie.header.partition(";")[0].partition("=")[2]:

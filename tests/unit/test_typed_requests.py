@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
@@ -105,6 +105,27 @@ def test_save_stores_the_object(site: Site) -> None:
         assert await visitor.read() == {"theme": "blue"}
 
     asyncio.run(visit())
+
+
+def test_save_stores_what_was_changed_while_the_body_was_sent(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """After `reopen()`, and nothing is lost, so nothing is logged."""
+    site.visit(lambda request: shop().cart.append(Item("tea")))
+
+    def handler(request: Request) -> Response:
+        session = get_session()
+        mine = session.typed(StructShop)
+
+        async def body() -> AsyncIterator[str]:
+            yield "start"
+            session.reopen()
+            mine.cart.append(Item("cup"))
+            await session.save()
+
+        return StreamingResponse(body())
+
+    site.visit(handler)
+    assert caplog.records == []
+    assert [item["name"] for item in read_session_sync(site.client, site.store)["cart"]] == ["tea", "cup"]
 
 
 class Counted(msgspec.Struct):

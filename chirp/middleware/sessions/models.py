@@ -183,10 +183,11 @@ def check_migrate(kind: Any, migrate: Any) -> None:
         return
     if not callable(migrate) or inspect.iscoroutinefunction(migrate):
         raise ConfigurationError(
-            f"migrate={migrate!r}: must be a plain (not async) function that takes a dict and returns one, or None"
+            f"migrate is of type {type(migrate).__name__}: must be a plain (not async) function that takes a dict and "
+            "returns one, or None"
         )
     if kind is None:
-        raise ConfigurationError(f"migrate={migrate!r}: is asked for data that does not fit the model; set model too")
+        raise ConfigurationError("migrate: is asked for data that does not fit the model, and there is none; set model")
 
 
 def path_of(steps: Iterable[Any]) -> str:
@@ -199,7 +200,8 @@ def path_of(steps: Iterable[Any]) -> str:
 
 def unusable(kind: Any, reason: str) -> ConfigurationError:
     """Return the error for a model that cannot work."""
-    return ConfigurationError(f"model={getattr(kind, '__qualname__', None) or repr(kind)}: {reason}")
+    named = f"model={kind.__qualname__}" if isinstance(kind, type) else f"model is of type {type(kind).__name__}"
+    return ConfigurationError(f"{named}: {reason}")
 
 
 def _adapt(kind: Any) -> Model:

@@ -10,7 +10,7 @@ from telemetry_kit import fields_of
 from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions import CookieSessionStore, MemorySessionStore, get_session
 from chirp.middleware.sessions.session_limit import LimitedStore
-from chirp.testing import Browser, Gate, OutageSwitch
+from chirp.testing import Browser, Gate, OutageSwitch, put_session_sync
 
 
 def put(**data: Any) -> Any:
@@ -108,6 +108,14 @@ async def test_a_scan_fails_at_its_first_step() -> None:
     store = MemorySessionStore(config_with())
     with OutageSwitch(store), pytest.raises(StoreUnavailable):
         await anext(store._scan())
+
+
+@pytest.mark.parametrize("on_store_error", ["unavailable", "anonymous"])
+def test_nobody_is_put_into_a_session_while_it_is_on(on_store_error: str) -> None:
+    """The test is told so, whatever a request would be."""
+    site = Site("asgi", on_store_error=on_store_error)
+    with OutageSwitch(site.store), pytest.raises(StoreUnavailable):
+        put_session_sync(site.client, site.store, {"a": 1})
 
 
 def test_a_store_without_a_server_has_no_outage() -> None:
