@@ -1,14 +1,33 @@
 """An outage that a test switches on and off."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any
 
 from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions.server_side import ServerSideStore
 
-ANSWERED = ("_read", "_write", "_run", "_read_all", "_time_left")  # what a store awaits of its server
-SCANNED = "_scan"
+
+async def _fail(*_: Any) -> Any:
+    raise _outage()
+
+
+async def _fail_at_first() -> AsyncGenerator[Any, None]:
+    raise _outage()
+    yield
+
+
+def _outage() -> StoreUnavailable:
+    return StoreUnavailable("the store is out: its OutageSwitch is on")
+
+
+# All that a store asks its server.
+FAILING: Mapping[str, Callable[..., Any]] = {
+    **dict.fromkeys(("_read", "_write", "_run", "_read_all", "_time_left"), _fail),
+    "_scan": _fail_at_first,
+    "_listen": asynccontextmanager(_fail_at_first),
+}
 
 
 class OutageSwitch:
@@ -16,7 +35,8 @@ class OutageSwitch:
 
     The app goes on using the store itself. While the switch is on, whatever the store would ask its server fails as in
     an outage, and what it makes of that is its own code: the answers, the logs, `on_store_error`, and the sessions of a
-    user. A request that is under way meets the outage at its next step.
+    user. A request that is under way meets the outage at its next step; who
+    listens to the server already does not.
 
     ```python
     switch = OutageSwitch(store)
@@ -47,17 +67,16 @@ class OutageSwitch:
     @property
     def is_on(self) -> bool:
         """Whether the store is cut off."""
-        return SCANNED in vars(self._store)
+        return FAILING.keys() <= vars(self._store).keys()
 
     def on(self) -> None:
         """Begin the outage."""
-        for name in ANSWERED:
-            setattr(self._store, name, _fail)
-        setattr(self._store, SCANNED, _fail_scan)
+        for name, failing in FAILING.items():
+            setattr(self._store, name, failing)
 
     def off(self) -> None:
         """End it; what was stored before is there again."""
-        for name in (*ANSWERED, SCANNED):
+        for name in FAILING:
             vars(self._store).pop(name, None)
 
     def __enter__(self) -> "OutageSwitch":
@@ -68,16 +87,3 @@ class OutageSwitch:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.off()
-
-
-async def _fail(*_: Any) -> Any:
-    raise _outage()
-
-
-async def _fail_scan() -> AsyncGenerator[Any, None]:
-    raise _outage()
-    yield
-
-
-def _outage() -> StoreUnavailable:
-    return StoreUnavailable("the store is out: its OutageSwitch is on")

@@ -95,7 +95,7 @@ async def test_the_sessions_of_a_user_cannot_be_asked_for() -> None:
     assert [each.handle for each in await store.list_sessions(1)] == [info.handle]
 
 
-@pytest.mark.parametrize("primitive", sorted(LimitedStore.__abstractmethods__ - {"_scan"}))
+@pytest.mark.parametrize("primitive", sorted(LimitedStore.__abstractmethods__ - {"_scan", "_listen"}))
 async def test_whatever_a_store_asks_its_server_fails(primitive: str) -> None:
     """Each of the primitives that a concrete store gives."""
     store = MemorySessionStore(config_with())
@@ -116,6 +116,14 @@ def test_nobody_is_put_into_a_session_while_it_is_on(on_store_error: str) -> Non
     site = Site("asgi", on_store_error=on_store_error)
     with OutageSwitch(site.store), pytest.raises(StoreUnavailable):
         put_session_sync(site.client, site.store, {"a": 1})
+
+
+async def test_nobody_can_begin_to_listen() -> None:
+    """What tells connections that their session has ended cannot be heard."""
+    store = MemorySessionStore(config_with())
+    with OutageSwitch(store), pytest.raises(StoreUnavailable):
+        async with store._listen():
+            pass
 
 
 def test_a_store_without_a_server_has_no_outage() -> None:
