@@ -35,8 +35,7 @@ class OutageSwitch:
 
     The app goes on using the store itself. While the switch is on, whatever the store would ask its server fails as in
     an outage, and what it makes of that is its own code: the answers, the logs, `on_store_error`, and the sessions of a
-    user. A request that is under way meets the outage at its next step; who
-    listens to the server already does not.
+    user. A request that is under way meets the outage at its next step; who listens to the server already does not.
 
     ```python
     switch = OutageSwitch(store)
