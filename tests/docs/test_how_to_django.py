@@ -1,0 +1,25 @@
+"""docs/how-to/django.md is executed: its program counts visits in Redis."""
+
+import pytest
+from how_to_kit import connections_at, counts_and_signs_in, visitor_without_lifespan
+from programs import Document
+from servers import StartServer
+
+PAGE = Document("docs/how-to/django.md")
+
+
+def test_every_python_block_is_a_program_that_is_executed() -> None:
+    """No example escapes these tests."""
+    PAGE.expect_all_tested(globals())
+
+
+def test_the_counter_program(own_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Visits, login and logout work from async and sync views."""
+    url = own_server().url
+    monkeypatch.setenv("REDIS_URL", url)
+    module = PAGE.run("counter")
+    with visitor_without_lifespan(module) as client:
+        client.base_url = "http://localhost"
+        counts_and_signs_in(client, module["store"])
+        assert connections_at(url) >= 1
+    assert connections_at(url) == 0
