@@ -1,6 +1,8 @@
 """docs/how-to/django.md is executed: its program counts visits in Redis."""
 
 import pytest
+from django.conf import settings
+from django.utils.functional import empty
 from how_to_kit import connections_at, counts_and_signs_in, visitor_without_lifespan
 from programs import Document
 from servers import StartServer
@@ -17,6 +19,7 @@ def test_the_counter_program(own_server: StartServer, monkeypatch: pytest.Monkey
     """Visits, login and logout work from async and sync views."""
     url = own_server().url
     monkeypatch.setenv("REDIS_URL", url)
+    monkeypatch.setattr(settings, "_wrapped", empty)  # which can be configured once
     module = PAGE.run("counter")
     with visitor_without_lifespan(module) as client:
         client.base_url = "http://localhost"

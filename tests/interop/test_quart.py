@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import quart
 from quart import Quart, websocket
-from session_kit import CONFIG
 from starlette.testclient import TestClient
+from visits import CONFIG
 
 from chirp import ASGISessionMiddleware, MemorySessionStore, get_session, regenerate_session
 
