@@ -6,6 +6,7 @@ from typing import Any
 
 from anyio.from_thread import start_blocking_portal
 from redis import Redis
+from servers import OwnServer
 from starlette.testclient import TestClient
 
 from chirp.middleware.sessions import RedisSessionStore
@@ -49,3 +50,12 @@ def counts_and_signs_in(client: TestClient, store: RedisSessionStore) -> None:
     assert client.get("/").json() == {"visits": 1}
     assert client.post("/logout").json() == {"signed out": True}
     assert (sessions_in(store, client), dict(client.cookies)) == ([], {})
+
+
+def is_refused_while_out(client: TestClient, server: OwnServer) -> None:
+    """Expect a 503 while the server is gone, and the session again when it is back."""
+    visits = client.get("/").json()["visits"]
+    server.kill()
+    assert client.get("/").status_code == 503
+    server.start()
+    assert client.get("/").json() == {"visits": visits + 1}

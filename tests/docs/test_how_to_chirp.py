@@ -1,7 +1,7 @@
 """docs/how-to/chirp.md is executed: its program counts visits in Redis."""
 
 import pytest
-from how_to_kit import connections_at, counts_and_signs_in
+from how_to_kit import connections_at, counts_and_signs_in, is_refused_while_out
 from programs import Document
 from servers import StartServer
 from starlette.testclient import TestClient
@@ -15,11 +15,12 @@ def test_every_python_block_is_a_program_that_is_executed() -> None:
 
 
 def test_the_counter_program(own_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Visits, login and logout work, and the shutdown closes the connections."""
-    url = own_server().url
-    monkeypatch.setenv("REDIS_URL", url)
+    """Visits, login and logout work, an outage is a 503, and the shutdown closes the connections."""
+    server = own_server()
+    monkeypatch.setenv("REDIS_URL", server.url)
     module = PAGE.run("counter")
     with TestClient(module["app"]) as client:
         counts_and_signs_in(client, module["store"])
-        assert connections_at(url) >= 1
-    assert connections_at(url) == 0
+        is_refused_while_out(client, server)
+        assert connections_at(server.url) >= 1
+    assert connections_at(server.url) == 0

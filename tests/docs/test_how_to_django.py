@@ -3,7 +3,7 @@
 import pytest
 from django.conf import settings
 from django.utils.functional import empty
-from how_to_kit import connections_at, counts_and_signs_in, visitor_without_lifespan
+from how_to_kit import connections_at, counts_and_signs_in, is_refused_while_out, visitor_without_lifespan
 from programs import Document
 from servers import StartServer
 
@@ -16,13 +16,14 @@ def test_every_python_block_is_a_program_that_is_executed() -> None:
 
 
 def test_the_counter_program(own_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Visits, login and logout work from async and sync views."""
-    url = own_server().url
-    monkeypatch.setenv("REDIS_URL", url)
-    monkeypatch.setattr(settings, "_wrapped", empty)  # which can be configured once
+    """Visits, login and logout work from async and sync views, an outage is a 503."""
+    server = own_server()
+    monkeypatch.setenv("REDIS_URL", server.url)
+    settings._wrapped = empty  # what can be configured once is as it was before
     module = PAGE.run("counter")
     with visitor_without_lifespan(module) as client:
         client.base_url = "http://localhost"
         counts_and_signs_in(client, module["store"])
-        assert connections_at(url) >= 1
-    assert connections_at(url) == 0
+        is_refused_while_out(client, server)
+        assert connections_at(server.url) >= 1
+    assert connections_at(server.url) == 0

@@ -79,8 +79,8 @@ urlpatterns = [path(view.__name__, view) for view in VIEWS]
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> TestClient:
-    monkeypatch.setattr(settings, "_wrapped", empty)  # which can be configured once
+def client() -> TestClient:
+    settings._wrapped = empty  # what can be configured once is as it was before
     settings.configure(**OWN)
     app = ASGISessionMiddleware(get_asgi_application(), replace(CONFIG, store=MemorySessionStore(CONFIG)))
     return TestClient(app, raise_server_exceptions=False)
