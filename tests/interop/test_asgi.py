@@ -1,6 +1,7 @@
 """An app without a framework has sessions as well."""
 
 import pytest
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.testclient import TestClient
 from starlette.types import Receive, Scope, Send
 
@@ -34,3 +35,11 @@ def test_headers_may_be_any_iterable(path: str) -> None:
     client = TestClient(ASGISessionMiddleware(tuples_and_iterators, SessionConfig("secret-of-the-tests-with-32-bytes")))
     response = client.get(path)
     assert (response.headers["x-first"], "set-cookie" in response.headers) == ("1", True)
+
+
+def test_sessions_of_others_may_take_the_place_inside() -> None:
+    """An app that is mounted with Starlette's sessions has those, and no error."""
+    inner = SessionMiddleware(count_visits, "secret-of-the-tests-with-32-bytes")
+    client = TestClient(ASGISessionMiddleware(inner, SessionConfig("secret-of-the-tests-with-32-bytes")))
+    assert [client.get("/").text for _ in range(2)] == ["1", "2"]
+    assert set(client.cookies) == {"session"}

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -15,6 +15,7 @@ import pytest
 from demo_site import Page, Visitor
 from process_kit import Ended, Processes, Serving, processes, until
 from redis import Redis
+from websockets.sync.client import connect
 
 from chirp.demo.app import ITEMS
 
@@ -57,9 +58,16 @@ def serving(
     running: Processes, redis_url: str, server: str, loop: str = "asyncio", workers: int = 1
 ) -> Iterator[Serving]:
     """Serve the demo until the block ends."""
+    with serving_command(running, redis_url, lambda port: command(server, loop, workers, port)) as site:
+        yield site
+
+
+@contextmanager
+def serving_command(running: Processes, redis_url: str, make: Callable[[int], list[str]]) -> Iterator[Serving]:
+    """Run a server until the block ends."""
     port = free_port()
     with subprocess.Popen(
-        [sys.executable, "-X", "dev", *command(server, loop, workers, port)],
+        [sys.executable, "-X", "dev", *make(port)],
         env={**running.environment, "CHIRP_REDIS_URL": f"{redis_url}?client_name={running.name}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -77,7 +85,7 @@ def serving(
 def listens(port: int) -> bool:
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            return client.get("/static/demo.css").status_code == 200
+            return client.get("/static/demo.css").is_success
     except httpx2.TransportError:
         return False
 
@@ -158,3 +166,43 @@ def test_hypercorn_reads_a_cookie_that_http2_splits(running: Processes, redis_ur
         ended = site.end()
     assert (second.http_version, Page(second.text).visits) == ("HTTP/2", 2)
     assert complaints(ended, site.port) == []
+
+
+def socket_command(server: str, port: int) -> list[str]:
+    """Return how an app with a WebSocket is served."""
+    match server:
+        case "uvicorn":
+            return ["-m", "uvicorn", "--port", str(port), "--log-level", "error", "socket_site:app"]
+        case "hypercorn":
+            return ["-m", "hypercorn", "--bind", f"127.0.0.1:{port}", "--log-level", "error", "socket_site:app"]
+        case _:
+            options = ["--interface", "asgi", "--port", str(port), "--log-level", "error"]
+            return ["-m", "granian", *options, "socket_site:app"]
+
+
+def count_of(site: Serving, cookie: str) -> str | bytes:
+    """Open a WebSocket with this cookie; return the count that it tells."""
+    with connect(f"ws://127.0.0.1:{site.port}/", additional_headers={"Cookie": cookie}) as connection:
+        return connection.recv(timeout=10)
+
+
+@EACH
+def test_a_websocket_has_the_session_that_http_began(running: Processes, redis_url: str, server: str) -> None:
+    """What changes before it is accepted is stored."""
+    with serving_command(running, redis_url, lambda port: socket_command(server, port)) as site:
+        started = httpx2.get(f"http://127.0.0.1:{site.port}/", timeout=10)
+        cookie = started.headers["set-cookie"].partition(";")[0]
+        assert [count_of(site, cookie) for _ in range(2)] == ["1", "2"]
+        ended = site.end()
+    assert complaints(ended, site.port) == []
+    until(lambda: running.connections() == 0)
+
+
+@pytest.mark.parametrize("server", ["uvicorn", "hypercorn"])  # granian sends no headers with a handshake
+def test_a_websocket_begins_a_session(running: Processes, redis_url: str, server: str) -> None:
+    """The cookie comes with the handshake."""
+    with serving_command(running, redis_url, lambda port: socket_command(server, port)) as site:
+        with connect(f"ws://127.0.0.1:{site.port}/") as connection:
+            assert connection.response is not None
+            cookie = connection.response.headers["set-cookie"].partition(";")[0]
+        assert count_of(site, cookie) == "2"
