@@ -1,8 +1,10 @@
 """The programs of a document, to be executed as written."""
 
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
@@ -26,10 +28,11 @@ class Document:
 
     def run(self, name: str) -> dict[str, Any]:
         """Execute one program as a module of its own, and return its names."""
-        module: dict[str, Any] = {"__name__": f"document_{name}"}
+        module = ModuleType(f"document_{Path(self.path).stem}_{name}")
+        sys.modules[module.__name__] = module  # where Litestar looks up annotations, and Django its URLs
         program = compile(self.programs[name], f"{self.path}:{name}", "exec", dont_inherit=True)
-        exec(program, module)  # noqa: S102 - that is the test
-        return module
+        exec(program, module.__dict__)  # noqa: S102 - that is the test
+        return module.__dict__
 
     def expect_all_tested(self, names: Iterable[str]) -> None:
         """Expect every block of Python to be a program, and each to have its `test_the_NAME_program` among `names`."""

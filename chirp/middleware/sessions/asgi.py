@@ -30,6 +30,12 @@ from chirp.middleware.sessions.telemetry import outage, refusal
 STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 CLOSINGS = {503: (1013, "sessions are unavailable"), 409: (1008, "too many sessions")}  # codes of IANA's registry
 
+# In this place a mounted app may have sessions of its own; what Litestar's methods put there would just be lost.
+REPLACED = (
+    'scope["session"] was replaced: set_session, clear_session and session middlewares of Litestar cannot be used with '
+    "ASGISessionMiddleware; change the session, as in request.session.update(...) or request.session.clear()"
+)
+
 log = logging.getLogger("chirp.sessions")
 
 
@@ -128,6 +134,9 @@ class _Response:
             await send(message)
             return
         session = self._session
+        if self._scope.get("session") is not session and "litestar_app" in self._scope:
+            self._started = session._closed = True  # the 500 that comes of it stores nothing
+            raise RuntimeError(REPLACED)
         # Set first: if the session cannot be stored, an error handler inside may still send its own response.
         self._started = session._closed = session._started = True
         message["headers"] = headers = list(message.get("headers", ()))  # any iterable, says ASGI

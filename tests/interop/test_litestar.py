@@ -1,0 +1,126 @@
+"""Litestar: its `request.session` is the session, and what it would lose is refused."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from litestar import Litestar, Request, WebSocket, get, websocket
+from litestar.exceptions import HTTPException
+from litestar.middleware import DefineMiddleware
+from litestar.response import Stream
+from starlette.testclient import TestClient
+from visits import CONFIG
+
+from chirp import ASGISessionMiddleware, MemorySessionStore, get_session, regenerate_session
+
+
+@get("/read")
+async def read(request: Request) -> dict[str, Any]:
+    return dict(request.session)
+
+
+@get("/write")
+async def write(request: Request) -> None:
+    request.session["key"] = "kept"
+
+
+@get("/login")
+async def login() -> None:
+    regenerate_session()["user_id"] = "ada"
+
+
+@get("/in-a-thread", sync_to_thread=True)
+def in_a_thread() -> None:
+    get_session()["key"] = "kept"
+
+
+@get("/fails")
+async def fails(request: Request) -> None:
+    request.session["key"] = "kept"
+    raise ValueError("a defect")
+
+
+@get("/refuses")
+async def refuses(request: Request) -> None:
+    request.session["key"] = "kept"
+    raise HTTPException("no", status_code=418)
+
+
+@get("/sets")
+async def sets(request: Request) -> None:
+    request.session["key"] = "kept"
+    request.set_session({"other": 1})
+
+
+@get("/clears")
+async def clears(request: Request) -> None:
+    request.clear_session()
+
+
+@get("/streams")
+async def streams(request: Request) -> Stream:
+    request.session["key"] = "kept"
+
+    async def parts() -> Any:
+        yield str(get_session()["key"])
+
+    return Stream(parts())
+
+
+@websocket("/socket")
+async def socket(socket: WebSocket) -> None:
+    socket.session["key"] = "kept"
+    await socket.accept()
+    await socket.send_text(socket.session["key"])
+    await socket.close()
+
+
+HANDLERS = [read, write, login, in_a_thread, fails, refuses, sets, clears, streams, socket]
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    config = replace(CONFIG, store=MemorySessionStore(CONFIG))
+    middleware = [DefineMiddleware(ASGISessionMiddleware, config=config)]
+    with TestClient(Litestar(HANDLERS, middleware=middleware), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["/write", "/in-a-thread", "/streams"])
+def test_a_change_is_stored(client: TestClient, path: str) -> None:
+    """It is there at the next request, wherever the handler ran."""
+    assert client.get(path).status_code == 200
+    assert client.get("/read").json() == {"key": "kept"}
+
+
+def test_a_login_changes_the_id(client: TestClient) -> None:
+    """Only the new session has the user, and nothing of the one before."""
+    client.get("/write")
+    before = dict(client.cookies)
+    client.get("/login")
+    assert dict(client.cookies) != before
+    assert client.get("/read").json() == {"user_id": "ada"}
+
+
+@pytest.mark.parametrize(("path", "status"), [("/fails", 500), ("/refuses", 418)])
+def test_a_change_before_an_exception_is_stored(client: TestClient, path: str, status: int) -> None:
+    """Litestar makes a response of it inside all middlewares of its own."""
+    assert client.get(path).status_code == status
+    assert client.get("/read").json() == {"key": "kept"}
+
+
+@pytest.mark.parametrize("path", ["/sets", "/clears"])
+def test_replacing_the_session_is_refused(client: TestClient, path: str) -> None:
+    """The response is a 500, and what the session was it still is."""
+    client.get("/write")
+    assert client.get(path).status_code == 500
+    assert client.get("/read").json() == {"key": "kept"}
+
+
+def test_a_websocket_stores_what_changed_before_it_was_accepted(client: TestClient) -> None:
+    """The cookie comes with the handshake."""
+    with client.websocket_connect("/socket") as connection:
+        assert connection.receive_text() == "kept"
+        cookies = [value for name, value in connection.extra_headers if name == b"set-cookie"]
+    assert len(cookies) == 1
