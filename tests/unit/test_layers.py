@@ -17,6 +17,7 @@ SESSIONS = "chirp.middleware.sessions"
 LAYERS = (
     ("errors",),
     (
+        "predecessor",
         "config",
         "models",
         "session_id",
@@ -44,7 +45,9 @@ LAYERS = (
     ("redis_topology", "redis_cluster", "redis_listening"),
     ("documents", "changes", "outcomes", "server_side", "directory", "session_limit"),
     ("cookie_store", "memory_store", "redis_store", "connections"),
-    ("adapter", "fronts", "closing", "middleware", "asgi"),
+    ("adapter", "fronts"),
+    ("closing", "adoption"),
+    ("middleware", "asgi"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 PURE = LAYERS[1]

@@ -9,9 +9,11 @@ from chirp.errors import ConfigurationError, SessionLimitReached, StoreUnavailab
 from chirp.middleware.protocol import SESSION_EXCLUDED
 from chirp.middleware.sessions.about import client_of
 from chirp.middleware.sessions.closing import closing_ended
+from chirp.middleware.sessions.adoption import Adoption, migration_of
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.current import current_session
 from chirp.middleware.sessions.fronts import (
+    STARTS,
     VARY,
     ExcludedPaths,
     limit_reached,
@@ -26,8 +28,6 @@ from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import HTTPS_SCHEMES, BuiltInStore
 from chirp.middleware.sessions.telemetry import outage, refusal
 
-# The messages that carry response headers: only before them can a session still be stored and its cookie be set.
-STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 CLOSINGS = {503: (1013, "sessions are unavailable"), 409: (1008, "too many sessions")}  # codes of IANA's registry
 
 # In this place a mounted app may have sessions of its own; what Litestar's methods put there would just be lost.
@@ -66,6 +66,7 @@ class ASGISessionMiddleware:
         self.app = closing_ended(app, store)
         self._records_client = config.record_client
         self._excluded = ExcludedPaths(config.exclude_paths) if config.exclude_paths else None
+        self._migration = migration_of(config, store)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -76,18 +77,23 @@ class ASGISessionMiddleware:
             scope[SESSION_EXCLUDED] = True
             await self.app(scope, receive, send)
             return
+        ending: BuiltInStore | Adoption = self.store
         try:
             cookie = self.store.cookie_reader.read(scope["headers"])
             session = await self.store.open(cookie, scope.get("scheme") in HTTPS_SCHEMES)
+            if self._records_client:
+                session._client = client_of(scope["headers"], scope.get("client"))
+            if self._migration is not None:
+                adoption = await self._migration.of_headers(session, scope["headers"])
+                if adoption is not None:
+                    ending, send = adoption, adoption.sending(send)
         except StoreUnavailable as error:
             log.warning("store unavailable, the request is refused: %s", error, extra=outage(error.session))
             await _refuse(scope, receive, send, unavailable(scope.get("method"), handled=False))
             return
-        if self._records_client:
-            session._client = client_of(scope["headers"], scope.get("client"))
         scope["session"] = session
         token = current_session.set(session)
-        response = _Response(self.store, session, scope, receive, send)
+        response = _Response(ending, session, scope, receive, send)
         try:
             await self.app(scope, receive, response.send)
         except StoreUnavailable as error:  # of what the handler asked the store for itself, such as a user's sessions
@@ -117,7 +123,9 @@ class _Response:
 
     __slots__ = ("_outer_send", "_receive", "_replaced", "_scope", "_session", "_started", "_store")
 
-    def __init__(self, store: BuiltInStore, session: Session, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, store: BuiltInStore | Adoption, session: Session, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         self._store = store
         self._session = session
         self._scope = scope

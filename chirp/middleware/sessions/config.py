@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from chirp.errors import ConfigurationError
 from chirp.middleware.sessions.expiry import Lifetime, default_touch_interval
 from chirp.middleware.sessions.models import check_migrate, model_of
+from chirp.middleware.sessions.predecessor import Predecessor
 
 if TYPE_CHECKING:
     from chirp.middleware.sessions.store import SessionStore
@@ -78,6 +79,10 @@ class SessionConfig:
             and a warning, and stays in the store as it is.
         migrate: takes the data that does not fit the model, a dict, and returns data that does. It is stored at the
             end of the request. It may be asked for one session by several requests at once, and again.
+        predecessors: what had the app's sessions before, from `chirp.migration`. A request that has a cookie of one of
+            them, and none of this package's, goes on with that session: it is stored as a new one under a new id, the
+            old one ends, and its cookie is deleted. Where there are several, the first that has data counts. The
+            middlewares do this; a bare `store.load` does not.
 
     Raises:
         ConfigurationError: a value, or a combination of values, that cannot work.
@@ -113,6 +118,7 @@ class SessionConfig:
     close_ended: bool = field(default=False, kw_only=True)
     model: type[Any] | None = field(default=None, kw_only=True)
     migrate: Callable[[dict[str, Any]], dict[str, Any]] | None = field(default=None, kw_only=True)
+    predecessors: tuple[Predecessor, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         _check_secrets(self)
@@ -126,6 +132,7 @@ class SessionConfig:
         if self.model is not None:
             model_of(self.model)
         check_migrate(self.model, self.migrate)
+        _check_predecessors(self)
 
     @property
     def window(self) -> int:
@@ -273,6 +280,18 @@ def _check_paths(config: SessionConfig) -> None:
     paths = config.exclude_paths
     if not isinstance(paths, tuple) or not all(isinstance(path, str) and path.startswith("/") for path in paths):
         raise refusal("exclude_paths", paths, 'must be a tuple of path prefixes that start with "/"')
+
+
+def _check_predecessors(config: SessionConfig) -> None:
+    given = config.predecessors
+    if not isinstance(given, tuple) or not all(isinstance(each, Predecessor) for each in given):
+        raise refusal("predecessors", given, "must be a tuple of predecessors from chirp.migration")
+    if config.cookie_name in {each.cookie_name for each in given}:
+        raise refusal(
+            "cookie_name",
+            config.cookie_name,
+            "must differ from a predecessor's, whose cookie is deleted",
+        )
 
 
 def check_max_age(name: str, value: object) -> None:

@@ -20,7 +20,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from itsdangerous.encoding import want_bytes
 
 from chirp.errors import SessionTooLarge
-from chirp.middleware.sessions.codec import EMPTY_DATA
+from chirp.middleware.sessions.codec import EMPTY_DATA, encode_data
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import LARGEST_COOKIE, CookieChange, SetCookie
 from chirp.middleware.sessions.decision import Ask, Found, Outcome
@@ -123,6 +123,11 @@ class CookieSessionStore(BuiltInStore):
         session._found = Found.LIVE
         session._ask = Ask.KEEP
         return cookie
+
+    def check_fits(self, session: Session) -> None:
+        super().check_fits(session)
+        now = self.clock()
+        self._sign(session, encode_data(session), now, CookieChange.NEW, created_at=now)
 
     def _delete(self, session: Session) -> SetCookie | None:
         was_live = session._found is Found.LIVE

@@ -16,11 +16,13 @@ from chirp.middleware.sessions.store import BuiltInStore, SessionStore
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, section 9.2.1
 RETRY_AFTER_SECONDS = 5
+# The messages that carry response headers: only before them can a session still be stored and its cookie be set.
+STARTS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 NEVER_CACHED = (b"cache-control", b"no-store, private")
 VARY = (b"vary", b"Cookie")
 PUBLIC = frozenset({b"public", b"s-maxage"})
 VARIES = frozenset({b"cookie", b"*"})
-MAY_DIFFER = ("secret_key", "store")  # between a middleware's config and its store's
+MAY_DIFFER = ("secret_key", "store", "predecessors")  # between a middleware's config and its store's
 
 # As ASGI has them, names in lower case. Looked through as they are: Starlette's views of them, which this would
 # otherwise be written with, cost more per request than the whole session does.

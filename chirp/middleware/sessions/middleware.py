@@ -10,6 +10,7 @@ from chirp.errors import SessionLimitReached, StoreUnavailable
 from chirp.middleware.protocol import SESSION_EXCLUDED, AnyResponse, Next
 from chirp.middleware.sessions.adapter import DictStoreAdapter
 from chirp.middleware.sessions.closing import connections_of, ending
+from chirp.middleware.sessions.adoption import Adoption, migration_of
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.current import current_session
@@ -52,6 +53,7 @@ class SessionMiddleware:
         self.config = config
         self.store = store_of(config)
         self._excluded = ExcludedPaths(config.exclude_paths) if config.exclude_paths else None
+        self._migration = migration_of(config, self.store)
         self._adapter = DictStoreAdapter(self.store, config)
         self._connections = None
         if config.close_ended and isinstance(self.store, DirectoryStore):
@@ -65,6 +67,7 @@ class SessionMiddleware:
             return await next(request)
         try:
             session = await self._open(request)
+            adoption = None if self._migration is None else await self._migration.of_request(session, request)
         except StoreUnavailable as error:
             log.warning("store unavailable, the request is refused: %s", error, extra=outage(error.session))
             return unavailable(getattr(request, "method", None), handled=False)
@@ -77,13 +80,13 @@ class SessionMiddleware:
             finally:
                 current_session.reset(token)
             session._closed = session._started = True
-            response = await self._store(response, session)
+            response = await self._store(response, session, adoption)
         except StoreUnavailable as error:  # also of what the handler asked the store for itself: a user's sessions, say
             log.warning("store unavailable, the response is replaced: %s", error, extra=outage(error.session))
             return unavailable(getattr(request, "method", None), handled=True, saved=session._cookie)
         except SessionLimitReached as error:
             log.info("a login is refused: %s", error, extra=refusal())
-            return limit_reached()
+            return limit_reached() if adoption is None else adoption.marked(limit_reached())
         if self._connections is not None:
             response = ending(response, self._connections, session)
         return keep_context(
@@ -103,15 +106,16 @@ class SessionMiddleware:
             return await self.store.load(request)
         return await self._adapter.open(request)
 
-    async def _store(self, response: AnyResponse, session: Session) -> AnyResponse:
+    async def _store(self, response: AnyResponse, session: Session, adoption: Adoption | None) -> AnyResponse:
         if not isinstance(self.store, BuiltInStore):
             return await self._store_adapted(own_copy(response), session)
         public, varies = look_through(response.raw_headers) if isinstance(response, Response) else (False, False)
         session._slides = not public
-        cookie = await self.store.commit(session, self.store.clock()) or session._cookie
-        if cookie is None and (varies or not session.accessed):
-            return response
-        return _marked(own_copy(response), session, cookie, varies=varies)
+        committing = self.store if adoption is None else adoption
+        cookie = await committing.commit(session, committing.clock()) or session._cookie
+        if cookie is not None or (session.accessed and not varies):
+            response = _marked(own_copy(response), session, cookie, varies=varies)
+        return response if adoption is None else adoption.marked(response)
 
     async def _store_adapted(self, response: AnyResponse, session: Session) -> AnyResponse:
         response = await self._adapter.save(response, session)

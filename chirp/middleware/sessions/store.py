@@ -124,6 +124,19 @@ class BuiltInStore(Opening):
         elif cookie is not None:
             session._cookie = cookie
 
+    def check_fits(self, session: Session) -> None:
+        """Check that a new session could be stored.
+
+        Raises:
+            SessionTooLarge, SessionNotSerializable: it could not.
+        """
+        data = encode_data(session)
+        check_faithful(session, data)
+        now = self.clock()
+        self._codec.encode(
+            created_at=now, last_seen_at=now, handle=session.handle, data=data, about=session._next_about()
+        )
+
     async def aclose(self) -> None:
         """Release what this store itself opened on this event loop; it may be used again afterwards."""
 

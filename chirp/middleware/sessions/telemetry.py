@@ -30,6 +30,7 @@ class Event(NamedTuple):
 
 
 CREATED = Event("created", logging.DEBUG, "created")
+MIGRATED = Event("migrated", logging.INFO, "taken over from a predecessor")
 TOUCHED = Event("touched", logging.DEBUG, "its idle limit was moved on")
 MERGED = Event("merged", logging.DEBUG, "a change was merged with what others had stored meanwhile")
 ROTATED = Event("rotated", logging.INFO, "moved to a new id; the old one is dead")

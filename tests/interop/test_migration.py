@@ -1,0 +1,470 @@
+"""Whoever was signed in with what the app used before stays signed in, and a logout stays one."""
+
+import asyncio
+import itertools
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx2
+import pytest
+from old_sites import IN_REDIS, KINDS, Site, old_app, predecessor
+from redis.asyncio import Redis
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from telemetry_kit import events
+
+from chirp import (
+    App,
+    ASGISessionMiddleware,
+    ConfigurationError,
+    CookieSessionStore,
+    RedisSessionStore,
+    SessionConfig,
+    SessionMiddleware,
+    StoreUnavailable,
+    regenerate_session,
+)
+from chirp.middleware.sessions.predecessor import Predecessor
+from chirp.migration import JSONInRedis, StarletteCookies
+
+SIGNED_IN = {"user_id": 7, "cart": [1, {"ä": None}]}
+FRONTS = ("asgi", "app")
+GRACE_MS = 30_000
+
+pytestmark = pytest.mark.anyio
+
+
+class Move(Site):
+    """A site before and after its migration."""
+
+    def __init__(self, kind: str, redis: Redis, url: str, prefix: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.redis = redis
+        self.url = url
+        self.prefix = prefix
+        self.store: Any = None
+        self.app = self.old = old_app(kind, self, redis, prefix)
+
+    def migrate(
+        self, front: str = "asgi", old: Predecessor | None = None, *, store: str = "redis", **more: Any
+    ) -> None:
+        """Put the new app in the old one's place."""
+        old = old or predecessor(self.kind, self.redis, self.prefix)
+        config = SessionConfig("of the new app, and quite long enough", predecessors=(old,), **more)
+        in_redis = store == "redis"
+        self.store = RedisSessionStore(config, self.url, self.prefix) if in_redis else CookieSessionStore(config)
+        config = SessionConfig("of the new app, and quite long enough", predecessors=(old,), store=self.store, **more)
+        if front == "asgi":
+            self.app = self.starlette(Middleware(ASGISessionMiddleware, config=config))
+        else:
+            self.app = App()
+            self.app.add_middleware(SessionMiddleware(config))
+            self.app.route("/{any:path}")(self.answer)
+
+    async def sign_in(self) -> str:
+        """Sign in on the old app, and return the old cookie."""
+        await self.visit(lambda request: request.session.update(SIGNED_IN))
+        old = self.client.cookies.get("session")
+        assert old is not None
+        return old
+
+    async def old_keys(self) -> list[bytes]:
+        return [key async for key in self.redis.scan_iter(match=f"{self.prefix}old:*", count=1000)]
+
+
+MakeMove = Callable[[str], Move]
+
+
+@pytest.fixture
+async def move(redis_client: Redis, redis_url: str, key_prefix: str) -> AsyncIterator[MakeMove]:
+    made: list[Move] = []
+
+    def make(kind: str) -> Move:
+        made.append(Move(kind, redis_client, redis_url, key_prefix))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.client.aclose()
+        if each.store is not None:
+            await each.store.aclose()
+
+
+def log_out(request: Request) -> None:
+    request.session.clear()
+
+
+def deletes(response: httpx2.Response, name: str = "session") -> bool:
+    return any(line.startswith(f'{name}=""; Max-Age=0') for line in response.headers.get_list("set-cookie"))
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_was_signed_in_stays_signed_in(move: MakeMove, kind: str, front: str) -> None:
+    """A first request that only reads is enough: it stores a session and deletes the old cookie."""
+    site = move(kind)
+    await site.sign_in()
+    site.migrate(front)
+    first = await site.visit()
+    assert (first.json(), deletes(first), first.headers["cache-control"]) == (SIGNED_IN, True, "no-store, private")
+    assert set(site.client.cookies) == {"chirp_session"}
+    assert (await site.visit()).json() == SIGNED_IN
+    (listed,) = await site.store.list_sessions(7)
+    assert listed.handle
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_logout_after_the_migration_stays(move: MakeMove, kind: str, front: str) -> None:
+    """The browser has no old cookie that would bring the user back."""
+    site = move(kind)
+    await site.sign_in()
+    site.migrate(front)
+    await site.visit()
+    await site.visit(log_out)
+    assert ((await site.visit()).json(), len(site.client.cookies)) == ({}, 0)
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_logout_as_the_first_request_ends_the_old_session(move: MakeMove, kind: str, front: str) -> None:
+    """Nothing is stored, and what was in Redis is gone at once."""
+    site = move(kind)
+    await site.sign_in()
+    site.migrate(front)
+    response = await site.visit(log_out)
+    assert (deletes(response), len(site.client.cookies), await site.old_keys()) == (True, 0, [])
+    assert response.headers["cache-control"] == "no-store, private"
+    assert await site.store.list_sessions(7) == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_login_in_the_first_request_ends_the_old_session(move: MakeMove, kind: str) -> None:
+    """Only the new user is there, and requests in flight do not find the old one."""
+    site = move(kind)
+    await site.sign_in()
+    site.migrate()
+    response = await site.visit(lambda request: regenerate_session().update(user_id=8))
+    assert (deletes(response), await site.old_keys(), (await site.visit()).json()) == (True, [], {"user_id": 8})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_another_user_in_the_first_request_ends_the_old_session(move: MakeMove, kind: str) -> None:
+    """However the user was changed."""
+    site = move(kind)
+    await site.sign_in()
+    site.migrate()
+    await site.visit(lambda request: request.session.update(user_id=8))
+    assert (await site.old_keys(), (await site.visit()).json()["user_id"]) == ([], 8)
+
+
+@pytest.mark.parametrize("kind", IN_REDIS)
+async def test_an_old_session_lives_on_for_the_grace(move: MakeMove, kind: str) -> None:
+    """Requests that the browser has sent at the same time find it, nobody does later."""
+    site = move(kind)
+    old = await site.sign_in()
+    site.migrate()
+    await site.visit()
+    (key,) = await site.old_keys()
+    assert 0 < await site.redis.pttl(key) <= GRACE_MS
+    async with site.browser() as other:
+        other.cookies.set("session", old)
+        assert (await site.visit(client=other)).json() == SIGNED_IN
+        assert 0 < await site.redis.pttl(key) <= GRACE_MS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_two_tabs_at_once_are_both_signed_in(move: MakeMove, kind: str) -> None:
+    """Each request becomes a session, and the browser keeps the one that arrives last."""
+    site = move(kind)
+    await site.sign_in()
+    site.migrate()
+    answers = await asyncio.gather(site.visit(), site.visit())
+    assert [each.json() for each in answers] == [SIGNED_IN, SIGNED_IN]
+    assert (await site.visit()).json() == SIGNED_IN
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_dead_session_is_not_replaced_by_the_old_one(move: MakeMove, kind: str) -> None:
+    """Who was signed out from elsewhere does not come back by an old cookie, remembered as ended or not."""
+    site = move(kind)
+    old = await site.sign_in()
+    site.migrate()
+    await site.visit()
+    await site.store.revoke_user(7)
+    site.client.cookies.set("session", old, domain="testserver.local")
+    ended = await site.visit()
+    assert ended.json() == {}
+    async for key in site.redis.scan_iter(match=f"{site.prefix}*"):
+        if not key.startswith(f"{site.prefix}old:".encode()):
+            await site.redis.delete(key)
+    assert (await site.visit()).json() == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_logout_deletes_an_old_cookie_that_is_still_there(move: MakeMove, kind: str) -> None:
+    """Such as one that an instance of the old app has set since."""
+    site = move(kind)
+    await site.sign_in()
+    site.migrate()
+    await site.visit()
+    new, site.app = site.app, site.old
+    await site.sign_in()
+    site.app = new
+    assert not deletes(await site.visit())
+    assert deletes(await site.visit(log_out))
+    assert ((await site.visit()).json(), len(site.client.cookies)) == ({}, 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_is_over_is_not_looked_at(move: MakeMove, kind: str) -> None:
+    """After `until` an old cookie is nothing."""
+    site = move(kind)
+    await site.sign_in()
+    site.migrate(old=predecessor(kind, site.redis, site.prefix, until=datetime(2020, 1, 1, tzinfo=UTC)))
+    response = await site.visit()
+    assert (response.json(), deletes(response)) == ({}, False)
+    site.migrate(old=predecessor(kind, site.redis, site.prefix, until=time.time() + 3600))
+    assert (await site.visit()).json() == SIGNED_IN
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("value", ["", "x", "a.b.c", '"\\377\\200"', "null", "%00", "e30=", "=" * 4000])
+async def test_a_cookie_that_leads_nowhere_is_nothing(move: MakeMove, kind: str, value: str) -> None:
+    """Forged, corrupt or empty: the request is anonymous."""
+    site = move(kind)
+    site.migrate()
+    response = await site.client.get("/", headers={"cookie": f"session={value}"})
+    assert (response.status_code, response.json(), response.headers.get_list("set-cookie")) == (200, {}, [])
+
+
+@pytest.mark.parametrize("kind", KINDS[:2])
+async def test_a_signed_cookie_that_is_too_old_is_nothing(move: MakeMove, kind: str) -> None:
+    """As it was with the old app."""
+    site = move(kind)
+    await site.sign_in()
+    old: Any = predecessor(kind, site.redis, site.prefix)
+    old._signer.get_timestamp = lambda: int(time.time()) + 15 * 86400
+    site.migrate(old=old)
+    assert (await site.visit()).json() == {}
+
+
+@pytest.mark.parametrize("kind", IN_REDIS)
+@pytest.mark.parametrize("document", [b"", b"{", b"[1]", b"\xff", b'"text"', b"[" * 100_000])
+async def test_a_document_that_is_no_object_is_nothing(move: MakeMove, kind: str, document: bytes) -> None:
+    """Whatever stands under the key."""
+    site = move(kind)
+    await site.redis.set(f"{site.prefix}old:x", document)
+    site.migrate()
+    response = await site.client.get("/", headers={"cookie": "session=x"})
+    assert (response.status_code, response.json()) == (200, {})
+
+
+@pytest.mark.parametrize("kind", IN_REDIS)
+async def test_a_value_of_another_type_is_nothing(move: MakeMove, kind: str) -> None:
+    """A client may name any key under the prefix."""
+    site = move(kind)
+    await site.redis.hset(f"{site.prefix}old:x", "a", "1")
+    site.migrate()
+    assert (await site.client.get("/", headers={"cookie": "session=x"})).status_code == 200
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("kind", IN_REDIS)
+@pytest.mark.parametrize(("policy", "status"), [("unavailable", 503), ("anonymous", 200)])
+async def test_an_old_redis_out_of_reach_is_an_outage(
+    move: MakeMove, kind: str, front: str, policy: str, status: int
+) -> None:
+    """The old session is as it was, and goes on once the server answers."""
+    site = move(kind)
+    await site.sign_in()
+    async with Redis(port=1) as nobody:
+        site.migrate(front, predecessor(kind, nobody, site.prefix), on_store_error=policy)
+        answer = await site.visit(lambda request: request.session.update(lost=1))
+    assert (answer.status_code, answer.headers.get_list("set-cookie")) == (status, [])
+    await site.store.aclose()
+    site.migrate(front)
+    assert (await site.visit()).json() == SIGNED_IN
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("policy", "status"), [("unavailable", 503), ("anonymous", 200)])
+async def test_a_failed_commit_leaves_the_old_session(
+    move: MakeMove, kind: str, front: str, policy: str, status: int
+) -> None:
+    """Never is the old one ended before the new one is stored."""
+    site = move(kind)
+    await site.sign_in()
+    url, site.url = site.url, "redis://localhost:1"
+    site.migrate(front, on_store_error=policy)
+    answer = await site.visit()
+    assert (answer.status_code, answer.headers.get_list("set-cookie")) == (status, [])
+    assert all([await site.redis.pttl(key) > GRACE_MS for key in await site.old_keys()])
+    site.url = url
+    site.migrate(front)
+    assert (await site.visit()).json() == SIGNED_IN
+
+
+async def test_an_end_that_fails_fails_nothing_else(move: MakeMove, caplog: pytest.LogCaptureFixture) -> None:
+    """It is stored already, so the browser gets its cookie."""
+
+    class Endless(StarletteCookies):
+        async def end(self, value: str, grace_seconds: int) -> None:
+            raise StoreUnavailable("it is out")
+
+    site = move("starlette")
+    await site.sign_in()
+    site.migrate(old=Endless("the secret of the app as it was before"))
+    assert (await site.visit()).json() == (await site.visit()).json() == SIGNED_IN
+    assert "an old session could not be ended: it is out" in caplog.messages
+
+
+@pytest.mark.parametrize(("store", "settings"), [("redis", {"max_bytes": 256}), ("cookie", {})])
+async def test_what_does_not_fit_is_anonymous(move: MakeMove, store: str, settings: Any) -> None:
+    """No error for the user, who may sign in anew; the old session is left alone."""
+    site = move("json-in-redis")
+    await site.visit(lambda request: request.session.update(much="x" * 5000))
+    site.migrate(store=store, **settings)
+    response = await site.visit()
+    assert (response.json(), response.headers.get_list("set-cookie"), len(await site.old_keys())) == ({}, [], 1)
+
+
+async def test_what_json_would_change_is_anonymous(move: MakeMove, caplog: pytest.LogCaptureFixture) -> None:
+    """Python writes and reads a NaN, which is no JSON."""
+    site = move("starlette")
+    await site.visit(lambda request: request.session.update(number=float("nan")) or Response())
+    site.migrate()
+    response = await site.visit()
+    assert (response.status_code, response.json()) == (200, {})
+    assert any(message.startswith("what a predecessor holds cannot be kept") for message in caplog.messages)
+
+
+@pytest.mark.parametrize("front", FRONTS)
+async def test_the_cookie_store_takes_over_as_well(move: MakeMove, front: str) -> None:
+    """From Redis into a cookie."""
+    site = move("starsessions-redis")
+    await site.sign_in()
+    site.migrate(front, store="cookie")
+    assert (await site.visit()).json() == (await site.visit()).json() == SIGNED_IN
+    assert set(site.client.cookies) == {"chirp_session"}
+
+
+@pytest.mark.parametrize("front", FRONTS)
+async def test_a_login_too_many_is_refused_once(move: MakeMove, front: str) -> None:
+    """Not each request from then on: the old cookie goes, so that the user can sign in and is told there."""
+    site = move("starlette")
+    old = await site.sign_in()
+    site.migrate(front, max_sessions_per_user=1, on_session_limit="refuse")
+    await site.visit()
+    async with site.browser() as other:
+        other.cookies.set("session", old, domain="testserver.local")
+        assert (await site.visit(client=other)).status_code == 409
+        assert (await site.visit(client=other)).status_code == 200
+
+
+@pytest.mark.parametrize("front", FRONTS)
+async def test_a_public_response_is_not_kept_by_caches(move: MakeMove, front: str) -> None:
+    """It carries a cookie."""
+    site = move("starlette")
+    await site.sign_in()
+    site.migrate(front)
+    response = await site.visit(lambda request: Response(headers={"cache-control": "public, max-age=60"}))
+    assert response.headers["cache-control"] == "no-store, private"
+    assert response.headers["vary"] == "Cookie"
+
+
+@pytest.mark.parametrize("front", FRONTS)
+async def test_excluded_paths_migrate_nothing(move: MakeMove, front: str) -> None:
+    """There is no session there."""
+    site = move("starlette")
+    await site.sign_in()
+    site.migrate(front, exclude_paths=("/static",))
+    response = await site.visit(lambda request: Response(), "/static/a.css")
+    assert response.headers.get_list("set-cookie") == []
+
+
+async def test_old_data_is_converted(move: MakeMove) -> None:
+    """Before it is stored, and by something that may have to wait."""
+
+    async def convert(data: dict[str, Any]) -> dict[str, Any]:
+        return {"user_id": str(data["user_id"])}
+
+    site = move("starlette")
+    await site.sign_in()
+    site.migrate(old=predecessor("starlette", site.redis, site.prefix, convert=convert))
+    assert (await site.visit()).json() == {"user_id": "7"}
+
+
+async def test_the_migration_is_told(move: MakeMove, caplog: pytest.LogCaptureFixture) -> None:
+    """Once, beside the new session."""
+    caplog.set_level(logging.INFO)
+    site = move("starlette")
+    await site.sign_in()
+    site.migrate()
+    await site.visit()
+    await site.visit()
+    assert events(caplog.records) == ["regenerated", "migrated"]
+
+
+async def test_a_websocket_migrates(move: MakeMove) -> None:
+    """Its accept carries the cookies."""
+    site = move("starlette")
+    old = await site.sign_in()
+    site.migrate()
+    sent: list[Any] = []
+
+    async def connect(scope: Any, receive: Any, send: Any) -> None:
+        assert dict(scope["session"]) == SIGNED_IN
+        await send({"type": "websocket.accept"})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    app = ASGISessionMiddleware(
+        connect, SessionConfig("x" * 32, predecessors=site.store.config.predecessors, store=site.store)
+    )
+    scope = {"type": "websocket", "path": "/", "scheme": "wss", "headers": [(b"cookie", f"session={old}".encode())]}
+    await app(scope, None, send)  # type: ignore[arg-type]
+    names = [value.split(b"=")[0] for name, value in sent[0]["headers"] if name == b"set-cookie"]
+    assert names == [b"chirp_session", b"session"]
+
+
+async def test_a_deletion_is_of_the_old_cookies_own_path_and_domain() -> None:
+    """Browsers ignore it otherwise."""
+    old = StarletteCookies("x" * 32, path="/app", domain="example.com", samesite="none", partitioned=True)
+    assert old.deletion(https=False) == (
+        'session=""; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/app; Domain=example.com; HttpOnly; '
+        "SameSite=None; Partitioned; Secure"
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: StarletteCookies(""),
+        lambda: StarletteCookies("x", max_age=0),
+        lambda: StarletteCookies("x", cookie_name="a=b"),
+        lambda: StarletteCookies("x", path="/;"),
+        lambda: StarletteCookies("x", samesite="no"),
+        lambda: StarletteCookies("x", partitioned=True),
+        lambda: StarletteCookies("x", until="tomorrow"),
+        lambda: StarletteCookies("x", convert=1),
+        lambda: JSONInRedis(None),
+        lambda: JSONInRedis(Redis(), "session:"),
+        lambda: JSONInRedis(Redis(), timeout_seconds=0),
+        lambda: SessionConfig("x" * 32, predecessors=[StarletteCookies("x")]),  # type: ignore[arg-type]
+        lambda: SessionConfig("x" * 32, predecessors=(1,)),  # type: ignore[arg-type]
+        lambda: SessionConfig("x" * 32, "session", predecessors=(StarletteCookies("x"),)),
+    ],
+    ids=itertools.count(),
+)
+async def test_what_cannot_work_is_refused(make: Callable[[], object]) -> None:
+    """At construction."""
+    with pytest.raises(ConfigurationError):
+        make()
