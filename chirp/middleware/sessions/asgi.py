@@ -8,8 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from chirp.errors import ConfigurationError, SessionLimitReached, StoreUnavailable
 from chirp.middleware.protocol import SESSION_EXCLUDED
 from chirp.middleware.sessions.about import client_of
-from chirp.middleware.sessions.closing import closing_ended
 from chirp.middleware.sessions.adoption import Adoption, migration_of
+from chirp.middleware.sessions.closing import closing_ended
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.current import current_session
 from chirp.middleware.sessions.fronts import (

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from chirp.errors import SessionLimitReached, StoreUnavailable
 from chirp.middleware.protocol import SESSION_EXCLUDED, AnyResponse, Next
 from chirp.middleware.sessions.adapter import DictStoreAdapter
-from chirp.middleware.sessions.closing import connections_of, ending
 from chirp.middleware.sessions.adoption import Adoption, migration_of
+from chirp.middleware.sessions.closing import connections_of, ending
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.current import current_session
