@@ -6,12 +6,13 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 import pytest
-from old_sites import IN_REDIS, KINDS, Site, old_app, predecessor
+from old_sites import IN_REDIS, KINDS, OLD_SECRET, Site, old_app, predecessor
 from redis.asyncio import Redis
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -30,7 +31,7 @@ from chirp import (
     regenerate_session,
 )
 from chirp.middleware.sessions.predecessor import Predecessor
-from chirp.migration import JSONInRedis, StarletteCookies
+from chirp.migration import JSONInRedis, StarletteCookies, StarsessionsCookies
 
 SIGNED_IN = {"user_id": 7, "cart": [1, {"ä": None}]}
 FRONTS = ("asgi", "app")
@@ -321,7 +322,7 @@ async def test_an_end_that_fails_fails_nothing_else(move: MakeMove, caplog: pyte
 
     site = move("starlette")
     await site.sign_in()
-    site.migrate(old=Endless("the secret of the app as it was before"))
+    site.migrate(old=Endless(OLD_SECRET))
     assert (await site.visit()).json() == (await site.visit()).json() == SIGNED_IN
     assert "an old session could not be ended: it is out" in caplog.messages
 
@@ -469,3 +470,97 @@ async def test_what_cannot_work_is_refused(make: Callable[[], object]) -> None:
     """At construction."""
     with pytest.raises(ConfigurationError):
         make()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_a_visitor_has_is_not_lost_in_an_outage(move: MakeMove, kind: str) -> None:
+    """Without a user as well the old session stays until the new one is stored."""
+    site = move(kind)
+    await site.visit(lambda request: request.session.update(cart=[1]))
+    url, site.url = site.url, "redis://localhost:1"
+    site.migrate(on_store_error="anonymous")
+    answer = await site.visit()
+    assert (answer.status_code, answer.headers.get_list("set-cookie")) == (200, [])
+    site.url = url
+    site.migrate()
+    assert (await site.visit()).json() == {"cart": [1]}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_login_deletes_an_old_cookie_that_is_still_there(move: MakeMove, kind: str) -> None:
+    """The user before does not come back when the new one leaves."""
+    site = move(kind)
+    await site.sign_in()
+    site.migrate()
+    await site.visit()
+    new, site.app = site.app, site.old
+    await site.sign_in()
+    site.app = new
+    assert deletes(await site.visit(lambda request: regenerate_session().update(user_id=8)))
+
+
+async def test_a_session_saved_early_is_taken_over(move: MakeMove) -> None:
+    """The old one ends when the response starts."""
+    site = move("json-in-redis")
+    await site.sign_in()
+    site.migrate()
+    response = await site.visit(lambda request: request.session.save())
+    assert (response.json(), deletes(response), (await site.visit()).json()) == (SIGNED_IN, True, SIGNED_IN)
+
+
+async def test_a_cookie_until_the_browser_closes_is_taken_over(move: MakeMove) -> None:
+    """With `lifetime=0` starsessions signs for a year."""
+    site = move("starsessions-cookie")
+    await site.sign_in()
+    site.migrate(old=StarsessionsCookies(OLD_SECRET))
+    assert (await site.visit()).json() == SIGNED_IN
+
+
+async def test_a_redis_that_says_nothing_is_not_waited_for() -> None:
+    """Beyond the deadline."""
+
+    class Silent:
+        async def get(self, key: str) -> None:
+            await asyncio.Event().wait()
+
+        pttl = pexpire = delete = get
+
+    old = JSONInRedis(Silent(), timeout_seconds=0.01)
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreUnavailable):
+            await old.read("x")
+
+
+async def test_a_login_in_an_outage_is_not_pretended(move: MakeMove) -> None:
+    """Whatever the policy; the old session is as it was."""
+    site = move("starlette")
+    await site.sign_in()
+    site.url = "redis://localhost:1"
+    site.migrate(on_store_error="anonymous")
+    answer = await site.visit(lambda request: regenerate_session().update(user_id=8))
+    assert (answer.status_code, answer.headers.get_list("set-cookie")) == (503, [])
+
+
+@dataclass
+class Shop:
+    """What a typed session holds."""
+
+    user_id: int = 0
+    cart: list[Any] = field(default_factory=list)
+
+
+@dataclass
+class Other:
+    """What no old session holds."""
+
+    user_id: str = ""
+
+
+@pytest.mark.parametrize(("model", "expected"), [(Shop, SIGNED_IN), (Other, {})])
+async def test_old_data_is_held_against_the_model(move: MakeMove, model: type[Any], expected: Any) -> None:
+    """What does not fit it is left alone."""
+    site = move("starlette")
+    await site.sign_in()
+    site.migrate(model=model)
+    response = await site.visit()
+    assert (response.json(), deletes(response)) == (expected, bool(expected))

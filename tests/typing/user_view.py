@@ -37,6 +37,7 @@ from chirp.middleware.sessions import (
     regenerate_session,
     rotate_session,
 )
+from chirp.migration import JSONInRedis, Predecessor, StarletteCookies
 from chirp.testing import (
     Browser,
     Gate,
@@ -218,3 +219,20 @@ async def every_order() -> int:
         return [] if len(run.order) == 2 else ["a step was lost"]
 
     return (await explore(prepare, check)).runs
+
+
+class Former(Predecessor):
+    async def read(self, value: str) -> dict[str, Any] | None:
+        return {"user_id": value}
+
+
+def migrated(client: Any) -> SessionConfig:
+    async def convert(data: dict[str, Any]) -> dict[str, Any] | None:
+        return data or None
+
+    old = (
+        StarletteCookies("k" * 32, until=0.0, convert=convert),
+        JSONInRedis(client, "session:{id}", cookie_name="sid"),
+        Former("sid2", path="/app", convert=lambda data: data),
+    )
+    return replace(config, predecessors=old)

@@ -25,6 +25,7 @@ from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.decision import Ask, Found
 from chirp.middleware.sessions.fronts import NEVER_CACHED, STARTS, VARY, look_through
+from chirp.middleware.sessions.models import Unfit
 from chirp.middleware.sessions.predecessor import Predecessor
 from chirp.middleware.sessions.server_side import ServerSideStore
 from chirp.middleware.sessions.session import Session
@@ -67,11 +68,15 @@ class Adoption:
             if not data:
                 continue
             try:
+                data = self.store.fit(data)
                 trial = self.store._start(data)
                 trial._client = self._session._client
                 self.store.check_fits(trial)
             except (SessionTooLarge, SessionNotSerializable) as error:
                 log.warning("what a predecessor holds cannot be kept, the request is anonymous: %s", error)
+                continue
+            except Unfit:
+                log.warning("what a predecessor holds does not fit the model, the request is anonymous")
                 continue
             self._session.update(data)
             self._adopted, self._user = True, self._session.user_id

@@ -84,6 +84,14 @@ class Opening(ABC):
             session._view = View(self._model)
         return session
 
+    def fit(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Return data as the model has it, if there is one.
+
+        Raises:
+            Unfit: it does not fit, migrated or not.
+        """
+        return data if self._model is None else open_typed(self._model, self.config.migrate, data).data
+
     def _apply(self, model: Model) -> None:
         """Do for each session what its model needs, so that stores without one need not ask whether they have it."""
         self._model = model

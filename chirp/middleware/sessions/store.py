@@ -130,8 +130,8 @@ class BuiltInStore(Opening):
         Raises:
             SessionTooLarge, SessionNotSerializable: it could not.
         """
-        data = encode_data(session)
-        check_faithful(session, data)
+        data = self._encode(session)
+        self._check(session, data)
         now = self.clock()
         self._codec.encode(
             created_at=now, last_seen_at=now, handle=session.handle, data=data, about=session._next_about()
