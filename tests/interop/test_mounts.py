@@ -55,3 +55,20 @@ def test_a_second_middleware_has_the_session_where_the_outer_one_excludes_the_pa
     """There is nobody else to fill it."""
     client = site("chirp_session", exclude_paths=("/sub",))
     assert [client.get(path).json() for path in ("/", "/sub/", "/")] == [[1, 1], [2, 2], [3, 3]]
+
+
+def test_what_both_apps_change_is_in_one_session_and_one_cookie() -> None:
+    """Else each of two sessions would set the cookie, and the browser would lose one."""
+    settings = Middleware(ASGISessionMiddleware, config=SessionConfig(SECRET))
+
+    def marked(app: Any) -> Any:
+        async def mark(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "http":
+                scope["session"]["outer"] = True
+            await app(scope, receive, send)
+
+        return mark
+
+    mounted = marked(Starlette(routes=[Route("/", count)], middleware=[settings]))
+    answer = TestClient(Starlette(routes=[Mount("/sub", mounted)], middleware=[settings])).get("/sub/")
+    assert len(answer.headers.get_list("set-cookie")) == 1
