@@ -1,6 +1,7 @@
 """The session as a dependency of FastAPI: `session: CurrentSession`. Needs fastapi; `import chirp` does not load it."""
 
-from typing import Annotated
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
@@ -8,7 +9,7 @@ from starlette.requests import HTTPConnection
 from chirp.errors import ConfigurationError
 from chirp.middleware.sessions.session import Session
 
-__all__ = ["CurrentSession"]
+__all__ = ["CurrentSession", "session_as"]
 
 
 # A coroutine, for FastAPI runs plain functions in a thread.
@@ -29,3 +30,18 @@ CurrentSession = Annotated[Session, Depends(_session_of)]
 Raises:
     ConfigurationError: `ASGISessionMiddleware` is not around the app, or the path is excluded from sessions.
 """
+
+T = TypeVar("T")
+
+
+def session_as(model: type[T]) -> Callable[[Session], Awaitable[T]]:
+    """Return a dependency that gives the session as an object: `Annotated[Shop, Depends(session_as(Shop))]`.
+
+    Args:
+        model: the class that `SessionConfig.model` names; see `Session.typed`.
+    """
+
+    async def typed(session: CurrentSession) -> T:
+        return session.typed(model)
+
+    return typed

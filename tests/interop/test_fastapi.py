@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, WebSocket
 from fastapi.responses import PlainTextResponse
@@ -19,7 +20,7 @@ from chirp import (
     SessionConfig,
     get_session,
 )
-from chirp.fastapi import CurrentSession
+from chirp.fastapi import CurrentSession, session_as
 
 CONFIG = SessionConfig("secret-of-the-tests-with-32-bytes")
 
@@ -188,3 +189,20 @@ def test_a_handled_error_stores_the_session_and_an_unhandled_one_does_not(
     client = TestClient(app, raise_server_exceptions=False)
     assert client.get("/fail").status_code == status
     assert client.get("/stored").json() == stored
+
+
+class Shop(msgspec.Struct):
+    visits: int = 0
+
+
+def test_an_endpoint_is_given_the_session_as_an_object() -> None:
+    """What it changes is stored."""
+    app = site(SessionConfig("secret-of-the-tests-with-32-bytes", model=Shop))
+
+    @app.get("/count")
+    async def count(shop: Annotated[Shop, Depends(session_as(Shop))]) -> int:
+        shop.visits += 1
+        return shop.visits
+
+    client = TestClient(app)
+    assert [client.get("/count").json() for _ in range(2)] == [1, 2]
