@@ -44,7 +44,8 @@ class ASGISessionMiddleware:
 
     The session is stored when the response starts. A change of a top-level key after that raises `SessionClosed`.
     Add it with the framework's `add_middleware`, so that it runs inside what turns unhandled exceptions into 500s:
-    from outside, such a 500 is a response like any other, and the session is stored.
+    from outside, such a 500 is a response like any other, and the session is stored. Inside another one with the same
+    `cookie_name`, as in a mounted app, it leaves the session to the outer one.
 
     Args:
         app: the ASGI app inside.
@@ -77,6 +78,9 @@ class ASGISessionMiddleware:
             scope[SESSION_EXCLUDED] = True
             await self.app(scope, receive, send)
             return
+        if "session" in scope and self._is_shared(scope["session"]):
+            await self.app(scope, receive, send)
+            return
         ending: BuiltInStore | Adoption = self.store
         try:
             cookie = self.store.cookie_reader.read(scope["headers"])
@@ -102,6 +106,14 @@ class ASGISessionMiddleware:
             current_session.reset(token)
         if session._lent:
             warn_if_changed_late(self.store, session)
+
+    def _is_shared(self, outer: object) -> bool:
+        """Whether a middleware around this one has filled the session of the same cookie.
+
+        Two sessions would each set it, and the browser would keep one of them.
+        """
+        store = outer._saver if isinstance(outer, Session) else None
+        return isinstance(store, BuiltInStore) and store.config.cookie_name == self.config.cookie_name
 
     def _closing_store(self, send: Send) -> Send:
         """Return a `send` that closes what the store opened on this loop, once the app has shut down."""
