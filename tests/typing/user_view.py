@@ -76,6 +76,13 @@ def handler() -> dict[str, Any]:
     return fresh
 
 
+async def later() -> None:
+    session = get_session()
+    session.reopen()
+    session["seen"] = True
+    assert_type(await session.save(), None)
+
+
 def lifetimes() -> None:
     session = get_session()
     session.set_lifetime(30 * 86400)
@@ -181,7 +188,7 @@ async def users_sessions(store: RedisSessionStore | MemorySessionStore, session_
     async for scan in store.scan_sessions():
         assert_type(scan.progress, float)
     await store.revoke_id(session_id)
-    replace(config, max_sessions_per_user=5, on_session_limit="refuse", record_client=True)
+    replace(config, max_sessions_per_user=5, on_session_limit="refuse", record_client=True, close_ended=True)
 
 
 async def a_race() -> dict[str, Any]:

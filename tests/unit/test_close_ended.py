@@ -171,11 +171,12 @@ async def begun(connection: Held, kind: str) -> None:
         lambda store, cookie, handle: store.revoke(handle, user_id=7),
         lambda store, cookie, handle: store.revoke_user(7),
         lambda store, cookie, handle: store.revoke_id(cookie),
+        lambda store, cookie, handle: revoke_what_is_found(store),
         lambda store, cookie, handle: Browser(store, cookie).visit(lambda session: session.clear()),
         lambda store, cookie, handle: Browser(store, cookie).visit(lambda session: session._regenerate()),
         lambda store, cookie, handle: Browser(store, cookie).visit(lambda session: session.pop("user_id")),
     ],
-    ids=["handle", "handle-of-user", "user", "id", "clear", "regenerate", "emptied"],
+    ids=["handle", "handle-of-user", "user", "id", "found", "clear", "regenerate", "emptied"],
 )
 async def test_every_way_to_end_a_session_closes_its_connections(
     revoke: Callable[[WatchedStore, str, str], Any], store: WatchedStore
@@ -187,6 +188,23 @@ async def test_every_way_to_end_a_session_closes_its_connections(
         await listening(store)
         handle = (await store.list_sessions(7))[0].handle
         await revoke(store, cookie, handle)
+        async with asyncio.timeout(5):
+            await connection.ended()
+
+
+async def revoke_what_is_found(store: WatchedStore) -> None:
+    for info in await store.list_sessions(7):
+        await store.revoke_found(info)
+
+
+async def test_a_login_that_ends_the_oldest_session_closes_its_connections() -> None:
+    """One more than `max_sessions_per_user`."""
+    store = WatchedStore(config_with(close_ended=True, max_sessions_per_user=1))
+    cookie = await signed_in(store)
+    async with held(streams("asgi", store), "http", cookie) as connection:
+        await connection.until_body()
+        await listening(store)
+        await signed_in(store)
         async with asyncio.timeout(5):
             await connection.ended()
 
@@ -308,6 +326,74 @@ async def test_an_end_that_cannot_be_announced_is_an_end(
         assert "Max-Age=0" in (await request.finish() or "")
         await connection.ended()
     assert "could not be announced" in caplog.text
+
+
+async def test_every_connection_that_is_closed_is_an_event(
+    store: WatchedStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever looks for what a revocation did finds it by the handle."""
+    cookie = await signed_in(store)
+    (info,) = await store.list_sessions(7)
+    async with held(streams("asgi", store), "http", cookie) as connection:
+        await connection.until_body()
+        with caplog.at_level("INFO", "chirp.sessions"):
+            await end(store, cookie)
+            await connection.ended()
+    told = [vars(record) for record in caplog.records if vars(record).get("event") == "closed"]
+    assert [each["handle"] for each in told] == [info.handle]
+
+
+async def test_a_handler_whose_client_has_gone_is_left_alone(store: WatchedStore) -> None:
+    """What it still does is its own, as a background task is; and there is nothing to close."""
+    gone, go_on = asyncio.Event(), asyncio.Event()
+    log: list[str] = []
+
+    async def talk(socket: WebSocket) -> None:
+        await socket.receive()
+        gone.set()
+        await go_on.wait()
+        log.append("done")
+
+    leaving, staying = await stored_session(store, {"a": 1}), await stored_session(store, {"a": 2})
+    async with (
+        held(sockets(store, talk), "websocket", leaving) as connection,
+        held(streams("asgi", store), "http", staying) as other,
+    ):
+        await connection.until("websocket.accept")
+        connection.incoming.put_nowait({"type": "websocket.disconnect", "code": 1001})
+        await gone.wait()
+        await other.until_body()
+        await end(store, leaving)
+        await end(store, staying)
+        await other.ended()
+        go_on.set()
+        await connection.ended()
+    assert log == ["done"]
+    assert [message["type"] for message in connection.sent] == ["websocket.accept"]
+
+
+async def test_a_client_that_goes_while_its_session_ends_fails_nothing(store: WatchedStore) -> None:
+    """The server says so by an OSError when the socket is to be closed (ASGI 2.4)."""
+
+    async def talk(socket: WebSocket) -> None:
+        await socket.receive()
+
+    inside = sockets(store, talk)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def sending(message: Any) -> None:
+            if message["type"] == "websocket.close":
+                raise OSError
+            await send(message)
+
+        await inside(scope, receive, sending)
+
+    cookie = await stored_session(store, {"a": 1})
+    async with held(app, "websocket", cookie) as connection:
+        await connection.until("websocket.accept")
+        await end(store, cookie)
+        await connection.ended()
+        assert connection.task.exception() is None
 
 
 async def test_a_background_task_is_not_cancelled(store: WatchedStore) -> None:

@@ -136,6 +136,39 @@ def test_an_outage_after_an_early_save_sends_its_cookie_with_the_503(site: Site)
     assert stored(site) == {"a": 1}
 
 
+def test_an_early_save_puts_no_cookie_on_a_public_response(site: Site) -> None:
+    """Promise 18: it would end up in a shared cache. It would only move the cookie's end on; the next touch does."""
+    site.visit(put(a=1))
+    site.clock.now += 300
+
+    async def handler(request: Request) -> Response:
+        get_session()["b"] = 2
+        await get_session().save()
+        return Response(headers={"Cache-Control": "public, max-age=60"})
+
+    response = answer_with(site, handler)
+    assert (cookies_set(response), response.headers["vary"]) == ([], "Cookie")
+    assert stored(site) == {"a": 1, "b": 2}
+
+
+@pytest.mark.parametrize("front", FRONTS)
+def test_a_login_beyond_the_limit_sends_the_cookie_of_an_early_save(front: str) -> None:
+    """The session of before the login goes on under the new id, and the old one is dead."""
+    site = Site(front, max_sessions_per_user=1, on_session_limit="refuse")
+    site.visit(put(user_id=7))
+    site.client.cookies.clear()
+    site.visit(put(a=1))
+
+    async def handler(request: Request) -> Response:
+        rotate_session()
+        await get_session().save()
+        get_session()["user_id"] = 7
+        return Response()
+
+    assert answer_with(site, handler).status_code == 409
+    assert stored(site) == {"a": 1}
+
+
 @pytest.mark.parametrize("mode", ["unavailable", "anonymous"])
 def test_a_save_during_an_outage_raises(mode: str) -> None:
     """Also where a request's own end only logs the loss: whoever saves wants to know."""

@@ -43,10 +43,10 @@ LOGGED = {
 # The fields that log calls give to machines.
 FIELDS = {
     "fields": "an event's name, twelve digits of a hash (of two keys, perhaps), and a handle as above",
-    "outage(None)": "no session",
     "outage(error.session)": "the same digits, or None; of a store of others, whatever it has put there",
     "refusal()": "words of this package",
     "telemetry.outage(error.session)": "the same",
+    "telemetry.outage(None)": "no session",
     "telemetry.outage(self._name_if_known(session))": "the same",
 }
 

@@ -170,7 +170,7 @@ class _Response:
         except SessionLimitReached as error:
             self._replaced = True
             log.info("a login is refused: %s", error, extra=refusal())
-            await _refuse(self._scope, self._receive, send, limit_reached())
+            await _refuse(self._scope, self._receive, send, limit_reached(session._cookie))
             return
         if cookie is not None:
             mark(headers, session, cookie, varies=varies)

@@ -4,6 +4,7 @@ What the app sends after that goes nowhere, and what it waits for is told that t
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any
 
@@ -23,6 +24,7 @@ LEAVE_SECONDS = 1.0  # in which a WebSocket's handler may end by itself
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1: the endpoint ends what its rules do not allow any more
 REASON = "the session has ended"
 EVENTS = b"text/event-stream"
+GONE = ("websocket.disconnect", "http.disconnect")
 
 
 def closing_ended(app: ASGIApp, store: BuiltInStore) -> ASGIApp:
@@ -104,16 +106,20 @@ class _Connection:
         finally:
             self._leave()
             if self._ended:
-                await self._say_good_bye()
+                with contextlib.suppress(OSError):  # ASGI 2.4: the client has gone itself meanwhile
+                    await self._say_good_bye()
 
     async def receive(self) -> Message:
         if not self._ended:
             with CancelScope() as waiting:
                 self._waiting.add(waiting)
                 try:
-                    return await self._outer_receive()
+                    message = await self._outer_receive()
                 finally:
                     self._waiting.discard(waiting)
+                if message["type"] in GONE:
+                    self._leave()  # there is nothing to close, and what the app does now is its own
+                return message
         if self._is_socket:
             return {"type": "websocket.disconnect", "code": POLICY_VIOLATION, "reason": REASON}
         return {"type": "http.disconnect"}

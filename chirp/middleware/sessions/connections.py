@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from chirp.errors import StoreUnavailable
+from chirp.middleware.sessions import telemetry
 from chirp.middleware.sessions.codec import read_tombstone
 from chirp.middleware.sessions.directory import DirectoryStore, NextHandle
 from chirp.middleware.sessions.session import Session
-from chirp.middleware.sessions.telemetry import outage
 
 RECHECK_SECONDS = 10.0  # at the latest after so long an end that no message told of is found
 PAUSE_SECONDS = 1.0  # from one attempt to listen to the next
@@ -91,7 +91,7 @@ class OpenConnections:
                     await self._listen(next_handle)
             except StoreUnavailable as error:
                 if not told:
-                    log.warning("nobody tells of ended sessions at the moment: %s", error, extra=outage(None))
+                    log.warning("nobody tells of ended sessions at the moment: %s", error, extra=telemetry.outage(None))
                 told = True
                 await asyncio.sleep(PAUSE_SECONDS)
 
@@ -138,3 +138,4 @@ class OpenConnections:
         for connection in connections:
             self.discard(connection)
             connection.close()
+            telemetry.tell(telemetry.CLOSED, connection.key, connection.handle)

@@ -107,6 +107,8 @@ def sets_cookie(headers: RawHeaders, name: str) -> bool:
 def headers_for(session: Session, cookie: SetCookie | None) -> RawHeaders:
     """Return the headers that set the cookie and tell caches what the response depends on."""
     headers = []
+    if cookie is not None and cookie.change is CookieChange.SLIDE and not session._slides:
+        cookie = None  # of an early save, before it was known that shared caches may keep the response
     if cookie is not None:
         headers.append((b"set-cookie", cookie.header.encode("latin-1")))
         if cookie.change is not CookieChange.SLIDE:
@@ -148,10 +150,17 @@ def unavailable(method: str | None, *, handled: bool, saved: SetCookie | None = 
     return PlainTextResponse("Sessions are unavailable at the moment.\n", status_code=503, headers=headers)
 
 
-def limit_reached() -> Response:
-    """Return the 409 for a login that is one too many (RFC 9110, section 15.5.10)."""
+def limit_reached(saved: SetCookie | None) -> Response:
+    """Return the 409 for a login that is one too many (RFC 9110, section 15.5.10).
+
+    Args:
+        saved: see `unavailable`.
+    """
     text = "You are signed in on as many devices as is allowed. Sign out on one of them first.\n"
-    return PlainTextResponse(text, status_code=409, headers={"Cache-Control": "no-store"})
+    headers = {"Cache-Control": "no-store"}
+    if saved is not None:
+        headers["Set-Cookie"] = saved.header
+    return PlainTextResponse(text, status_code=409, headers=headers)
 
 
 def warn_if_changed_late(store: SessionStore, session: Session) -> None:

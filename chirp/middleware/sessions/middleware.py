@@ -86,7 +86,8 @@ class SessionMiddleware:
             return unavailable(getattr(request, "method", None), handled=True, saved=session._cookie)
         except SessionLimitReached as error:
             log.info("a login is refused: %s", error, extra=refusal())
-            return limit_reached() if adoption is None else adoption.marked(limit_reached())
+            answer = limit_reached(session._cookie)
+            return answer if adoption is None else adoption.marked(answer)
         if self._connections is not None:
             response = ending(response, self._connections, session)
         return keep_context(

@@ -117,7 +117,7 @@ class BuiltInStore(Opening):
             raise SessionClosed(
                 "the session has ended meanwhile, so nothing was saved; a new one begins with a request"
             )
-        if outcome is not NOTHING and session._base != session._committed:
+        if outcome is not NOTHING and session._base != data:
             raise StoreUnavailable("the store is out, so what the session holds was not saved")
         if session._started:
             session._closed = True

@@ -38,6 +38,7 @@ RENEWED = Event("renewed", logging.INFO, "moved to a new id; the old one leads t
 REGENERATED = Event("regenerated", logging.INFO, "begun under a new id; the old one is dead")
 ENDED = Event("ended", logging.INFO, "ended by its own request")
 REVOKED = Event("revoked", logging.INFO, "ended from outside of its requests")
+CLOSED = Event("closed", logging.INFO, "an open connection of it was closed, since it has ended")
 EXPIRED = Event("expired", logging.INFO, "presented, but it has expired")
 UNKNOWN = Event("unknown", logging.INFO, "presented, but the store does not have it")
 CORRUPT = Event("corrupt", logging.WARNING, "what is stored is corrupt or foreign; the request is anonymous")
