@@ -300,6 +300,18 @@ async def test_reading_a_document_that_has_outgrown_max_bytes_slides_it(
     assert b"%d" % store.clock() in (await stored(store, UNKNOWN_ID) or b"")
 
 
+async def test_saving_what_another_program_has_spelled_at_more_length_is_no_outage(make_server_store: MakeStore) -> None:
+    """What is stored stays as it is spelled; it is what the session holds all the same."""
+    store = make_server_store(max_bytes=256)
+    assert isinstance(store, ServerSideStore)
+    numbers = b'{"a":[%s]}' % b",".join([b"1e15"] * 30)
+    await store._run([Create(store.key_for(UNKNOWN_ID), document_of(numbers), 60_000)])
+    request = await Browser(store, UNKNOWN_ID).begin()
+    request.session.get("a")
+    await request.session.save()
+    assert numbers in (await stored(store, UNKNOWN_ID) or b"")
+
+
 async def test_changing_a_document_that_has_outgrown_max_bytes_is_refused(make_server_store: MakeStore) -> None:
     """What a request stores is bound by the limit, and what stood there stays."""
     browser = Browser(make_server_store(max_bytes=256), UNKNOWN_ID)
