@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,6 +15,7 @@ import httpx2
 import pytest
 import uvicorn
 from open_connections import held
+from programs import ROOT
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from servers import OwnServer, program_on_path, with_user
@@ -161,6 +163,18 @@ async def test_a_user_who_may_not_publish_ends_sessions_all_the_same(
         await visit(store, cookie, clear)
         await connection.ended()
     assert "could not be announced" in caplog.text
+
+
+async def test_the_rights_that_are_documented_are_enough(
+    make_store: MakeStore, server: OwnServer, key_prefix: str
+) -> None:
+    """Those for sessions, and two commands and a channel more."""
+    documented = ROOT.joinpath("docs/redis.md").read_text("utf-8")
+    assert "`+publish +subscribe` and the channel `&chirp:session:ended`" in documented
+    _, *rights = re.findall(r"resetchannels (-@all .*)$", documented, re.MULTILINE)[0].split()
+    rules = [f"~{key_prefix}*", "resetchannels", "-@all", *rights, "+publish", "+subscribe", f"&{key_prefix}{CHANNEL}"]
+    store = make_store(with_user(server, *rules), config=CLOSING)
+    await closes_promptly(store, store, lambda: listeners(server.url, key_prefix) == 1)
 
 
 async def test_a_user_who_may_not_listen_is_told_once(
