@@ -53,7 +53,9 @@ async def held(app: Any, kind: str, cookie: str, path: str = "/") -> AsyncIterat
     """Open a connection, "websocket" or "http", with a session cookie."""
     headers = [(b"cookie", f"{COOKIE}={cookie}".encode())]
     scheme = "wss" if kind == "websocket" else "https"
-    connection = Held(app, http_scope(path=path, raw_path=path.encode(), type=kind, scheme=scheme, headers=headers, subprotocols=[]))
+    connection = Held(
+        app, http_scope(path=path, raw_path=path.encode(), type=kind, scheme=scheme, headers=headers, subprotocols=[])
+    )
     if kind == "websocket":
         connection.incoming.put_nowait({"type": "websocket.connect"})
     try:

@@ -300,7 +300,9 @@ async def test_reading_a_document_that_has_outgrown_max_bytes_slides_it(
     assert b"%d" % store.clock() in (await stored(store, UNKNOWN_ID) or b"")
 
 
-async def test_saving_what_another_program_has_spelled_at_more_length_is_no_outage(make_server_store: MakeStore) -> None:
+async def test_saving_what_another_program_has_spelled_at_more_length_is_no_outage(
+    make_server_store: MakeStore,
+) -> None:
     """What is stored stays as it is spelled; it is what the session holds all the same."""
     store = make_server_store(max_bytes=256)
     assert isinstance(store, ServerSideStore)

@@ -1,5 +1,6 @@
 """Workers, reloads and ends: each process has connections of its own, and leaves none behind."""
 
+import asyncio
 import math
 import signal
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import httpx2
 import pytest
 from process_kit import STRICT, TESTS, Processes, Serving, processes, until
+
+from chirp.middleware.sessions import RedisSessionStore, SessionConfig
 
 NEEDS_FORK = pytest.mark.skipif(sys.platform == "win32", reason="this system has no fork")
 UVICORN = ("-m", "uvicorn", "--fd", "{fd}", "--log-level", "error", "--ws", "none")
@@ -100,6 +103,30 @@ def test_workers_of_a_server_share_sessions(running: Processes, loop: str) -> No
         assert running.connections() >= 2
         ended = site.end()
     assert (ended.code, ended.out, ended.err) == (0, "", "")
+    until(lambda: running.connections() == 0)
+
+
+@EACH_LOOP
+def test_an_end_in_another_process_ends_events(running: Processes, redis_url: str, key_prefix: str, loop: str) -> None:
+    """By a message, long before the next look; and the server shuts down quietly after that."""
+
+    async def revoke(cookie: str) -> None:
+        config = SessionConfig("of the tests alone, and long enough", close_ended=True)
+        await RedisSessionStore(config, redis_url, key_prefix).revoke_id(cookie)
+
+    with running.serving([*UVICORN, "--loop", loop, "process_site:app"]) as site:
+        site.visit()
+        with (
+            httpx2.Client(base_url=f"http://127.0.0.1:{site.port}", cookies=site.cookies, timeout=5) as client,
+            client.stream("GET", "/events") as answer,
+        ):
+            lines = answer.iter_lines()
+            assert next(lines) == "data: 1"
+            until(lambda: running.admin.pubsub_numsub(f"{key_prefix}ended")[0][1] == 1)
+            asyncio.run(revoke(site.cookies["chirp_session"]))
+            assert [line for line in lines if line] == []
+        ended = site.end()
+    assert (ended.out, ended.err) == ("", "")
     until(lambda: running.connections() == 0)
 
 
