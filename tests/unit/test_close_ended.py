@@ -20,6 +20,7 @@ from chirp.middleware.sessions import (
     SessionMiddleware,
     get_session,
 )
+from chirp.middleware.sessions.connections import OpenConnections
 from chirp.testing import Browser
 
 FRONTS = ("asgi", "app")
@@ -272,6 +273,30 @@ async def test_an_expired_session_is_noticed_by_the_next_look(
         await connection.until_body()
         store.clock.move(CONFIG.max_age)  # type: ignore[attr-defined]
         await connection.ended()
+
+
+async def test_very_many_connections_are_looked_up_in_pieces(
+    store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store answers all of them in its time, and requests in between."""
+    monkeypatch.setattr("chirp.middleware.sessions.directory.AT_ONCE", 2)
+    asked: list[int] = []
+    read_all = store._read_all
+
+    async def counting(keys: Any) -> Any:
+        asked.append(len(keys))
+        return await read_all(keys)
+
+    monkeypatch.setattr(store, "_read_all", counting)
+    connections = OpenConnections(store)
+    closed = asyncio.Event()
+    for number in range(5):
+        session = await store.open(await stored_session(store, {"a": number}), None)
+        connections.add(session, closed.set)
+    await end(store, session.id or "")
+    await closed.wait()
+    await connections.aclose()
+    assert asked == [2, 2, 1]
 
 
 async def test_what_ended_before_anybody_listened_is_noticed_at_once(store: WatchedStore) -> None:

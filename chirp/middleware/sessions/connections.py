@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from chirp.errors import StoreUnavailable
 from chirp.middleware.sessions import telemetry
 from chirp.middleware.sessions.codec import read_tombstone
-from chirp.middleware.sessions.directory import DirectoryStore, NextHandle
+from chirp.middleware.sessions.directory import DirectoryStore, NextHandle, in_pieces
 from chirp.middleware.sessions.session import Session
 
 RECHECK_SECONDS = 10.0  # at the latest after so long an end that no message told of is found
@@ -108,10 +108,10 @@ class OpenConnections:
 
     async def _close_expired(self) -> None:
         """Look up what is open, and close what has ended."""
-        connections = [each for those in self._open.values() for each in those]
-        values = await self._store._read_all([each.key for each in connections])
-        found = [await self._is_live(each, value) for each, value in zip(connections, values, strict=True)]
-        self._close([each for each, is_live in zip(connections, found, strict=True) if not is_live])
+        for some in in_pieces([each for those in self._open.values() for each in those]):
+            values = await self._store._read_all([each.key for each in some])
+            found = [await self._is_live(each, value) for each, value in zip(some, values, strict=True)]
+            self._close([each for each, is_live in zip(some, found, strict=True) if not is_live])
 
     async def _is_live(self, connection: Open, value: bytes | None) -> bool:
         """Tell whether the session lives, where it was or where rotations have led it since."""

@@ -214,7 +214,7 @@ class DirectoryStore(ServerSideStore):
         """
         async with aclosing(self._scan()) as found:
             async for keys, progress in found:
-                for some in _in_pieces(keys) if keys else [keys]:
+                for some in in_pieces(keys) if keys else [keys]:
                     values = await self._read_all(some)
                     infos = self._infos_of(some, values)
                     others = [value for value, info in zip(values, infos, strict=True) if value and info is None]
@@ -271,7 +271,7 @@ class DirectoryStore(ServerSideStore):
         """End the sessions that members of a user's index name, and strike them off; return how many were live."""
         index = index_key(self.key_prefix, encode_user(user_id) or b"")
         ended = 0
-        for some in _in_pieces(members):
+        for some in in_pieces(members):
             keys = [self.key_prefix + each.key_hash for each in some]
             ended += sum(await asyncio.gather(*map(self._revoke_at, keys, [each.handle for each in some])))
             await self._strike_off([Delist(index, tuple(map(write_member, some)))])
@@ -303,7 +303,7 @@ class DirectoryStore(ServerSideStore):
 
     async def _read_infos(self, keys: Sequence[str]) -> list[SessionInfo | None]:
         """Return what lives under each of the keys; None where nothing does."""
-        return [info for some in _in_pieces(keys) for info in self._infos_of(some, await self._read_all(some))]
+        return [info for some in in_pieces(keys) for info in self._infos_of(some, await self._read_all(some))]
 
     def _infos_of(self, keys: Sequence[str], values: Sequence[bytes | None]) -> list[SessionInfo | None]:
         now = self.clock()
@@ -332,6 +332,6 @@ class DirectoryStore(ServerSideStore):
         )
 
 
-def _in_pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
+def in_pieces(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), AT_ONCE):
         yield items[start : start + AT_ONCE]
