@@ -299,6 +299,33 @@ async def test_very_many_connections_are_looked_up_in_pieces(
     assert asked == [2, 2, 1]
 
 
+async def test_what_is_closed_otherwise_during_a_look_is_left_alone(
+    store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its background task would be cancelled, and its body ended a second time."""
+    connections = OpenConnections(store)
+    closed: list[str] = []
+    last = asyncio.Event()
+    cookies = [await stored_session(store, {"a": number}) for number in range(2)]
+    leaving, staying = [await store.open(cookie, None) for cookie in cookies]
+    finished = connections.add(leaving, lambda: closed.append("finished"))
+    connections.add(staying, last.set)
+    read_all = store._read_all
+
+    async def reading(keys: Any) -> Any:
+        for cookie in cookies:
+            await end(store, cookie)
+        values = await read_all(keys)
+        assert finished is not None
+        connections.discard(finished)
+        return values
+
+    monkeypatch.setattr(store, "_read_all", reading)
+    await last.wait()
+    await connections.aclose()
+    assert closed == []
+
+
 async def test_what_ended_before_anybody_listened_is_noticed_at_once(store: WatchedStore) -> None:
     """Between the load and the first byte, say."""
     cookie = await stored_session(store, {"a": 1})

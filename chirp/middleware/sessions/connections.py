@@ -136,6 +136,8 @@ class OpenConnections:
 
     def _close(self, connections: Sequence[Open]) -> None:
         for connection in connections:
+            if connection not in self._open.get(connection.handle, ()):
+                continue  # it was closed otherwise while the store was asked, and its handler may go on with other work
             self.discard(connection)
             connection.close()
             telemetry.tell(telemetry.CLOSED, connection.key, connection.handle)
