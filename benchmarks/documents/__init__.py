@@ -18,9 +18,9 @@ from benchmarks.documents import performance, reliability, scaling
 
 FILES = ("micro", "micro-oldest", "asgi", "http", "scale", "memory", "soak", "instructions")
 DOCUMENTS: Mapping[str, Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
-    "docs/performance.md": performance.PARTS,
-    "docs/reliability.md": reliability.PARTS,
-    "docs/scaling.md": scaling.PARTS,
+    "docs/explanation/performance.md": performance.PARTS,
+    "docs/explanation/reliability.md": reliability.PARTS,
+    "docs/explanation/scaling.md": scaling.PARTS,
 }
 REMEDY = "run python -m benchmarks documents"
 BEGINS = re.compile(r"<!-- figures: (\S+) -->")

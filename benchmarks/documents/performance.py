@@ -1,4 +1,4 @@
-"""The figures of docs/performance.md."""
+"""The figures of docs/explanation/performance.md."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

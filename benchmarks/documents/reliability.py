@@ -1,4 +1,4 @@
-"""The figures of docs/reliability.md."""
+"""The figures of docs/explanation/reliability.md."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The figures of docs/scaling.md."""
+"""The figures of docs/explanation/scaling.md."""
 
 import inspect
 from dataclasses import replace

@@ -50,7 +50,7 @@ def check(
 
 
 def document(address: str, prefix: str, findings: Sequence[Finding]) -> str:
-    """Return findings as JSON, in the form that docs/redis.md gives."""
+    """Return findings as JSON, in the form that docs/how-to/redis.md gives."""
     worst = findings[0].severity
     each = [asdict(finding) for finding in findings]
     return json.dumps({"address": address, "prefix": prefix, "worst": worst, "findings": each}, indent=2)

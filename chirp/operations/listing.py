@@ -37,7 +37,7 @@ class Row(NamedTuple):
     now: float
 
     def as_json(self) -> dict[str, Any]:
-        """Return the facts in the form that docs/command-line.md gives."""
+        """Return the facts in the form that docs/reference/command-line.md gives."""
         info = self.info
         return {
             "handle": info.handle,

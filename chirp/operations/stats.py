@@ -48,7 +48,7 @@ class Stats:
                 self.users.add(user)
 
     def as_json(self, memory: Sequence[Memory]) -> dict[str, Any]:
-        """Return the figures in the form that docs/command-line.md gives."""
+        """Return the figures in the form that docs/reference/command-line.md gives."""
         limits = (*LAST_SEEN, None)
         return {
             "sessions": self.sizes.count,

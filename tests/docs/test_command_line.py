@@ -1,4 +1,4 @@
-"""docs/command-line.md is executed: its commands run, and what they print for programs has the form that it shows."""
+"""docs/reference/command-line.md is executed: its commands run, and what they print for programs has the form that it shows."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from chirp.commands import commands
 from chirp.middleware.sessions import RedisSessionStore
 from chirp.operations.place import ENDING, LOOKING
 
-PAGE = Document("docs/command-line.md")
+PAGE = Document("docs/reference/command-line.md")
 
 
 class Operator:

@@ -1,4 +1,4 @@
-"""docs/operations.md and its Grafana files name what the package tells, and its advice does what it says."""
+"""docs/how-to/operations.md and its Grafana files name what the package tells, and its advice does what it says."""
 
 import asyncio
 import json
@@ -25,7 +25,8 @@ from chirp.middleware.sessions import telemetry
 from chirp.middleware.sessions.session_id import mint
 from chirp.testing import Browser, ManualClock
 
-PAGE = Document("docs/operations.md")
+PAGE = Document("docs/how-to/operations.md")
+FOLDER = ROOT.joinpath(PAGE.path).parent
 ALERTS = yaml.safe_load(ROOT.joinpath("docs/grafana/alerts.yml").read_text("utf-8"))
 DASHBOARD = json.loads(ROOT.joinpath("docs/grafana/chirp-sessions.json").read_text("utf-8"))
 RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
@@ -262,13 +263,13 @@ async def test_a_secret_protects_nothing_on_redis(redis_url: str, key_prefix: st
 def test_every_section_that_the_page_leads_to_exists() -> None:
     """In this page and in others."""
     for path, anchor in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", PAGE.text):
-        text = ROOT.joinpath("docs", path).read_text("utf-8") if path else PAGE.text
+        text = FOLDER.joinpath(path).read_text("utf-8") if path else PAGE.text
         headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
         assert anchor in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}, anchor
     for path in re.findall(r"\]\(([\w./-]+)\)", PAGE.text):
-        assert ROOT.joinpath("docs", path).exists(), path
+        assert FOLDER.joinpath(path).exists(), path
 
 
 def test_the_readme_leads_to_the_page() -> None:
     """Whoever is woken up finds it."""
-    assert "(docs/operations.md)" in ROOT.joinpath("README.md").read_text("utf-8")
+    assert "(docs/how-to/operations.md)" in ROOT.joinpath("README.md").read_text("utf-8")

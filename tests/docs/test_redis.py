@@ -1,4 +1,4 @@
-"""docs/redis.md is executed: each of its programs reaches the servers that the text around it is about."""
+"""docs/how-to/redis.md is executed: each of its programs reaches the servers that the text around it is about."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ from chirp.checks.permissions import Use, needed
 from chirp.commands import commands
 from chirp.middleware.sessions.session import Session
 
-PAGE = Document("docs/redis.md")
+PAGE = Document("docs/how-to/redis.md")
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""docs/security.md: every line of its tables is whole, and every test that it names exists."""
+"""docs/explanation/security.md: every line of its tables is whole, and every test that it names exists."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ import pytest
 from chirp.middleware.sessions import SessionConfig
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT.joinpath("docs/security.md").read_text("utf-8")
+PAGE = ROOT.joinpath("docs/explanation/security.md").read_text("utf-8")
 COLUMNS = ["requirement", "gist", "how it is met", "shown by", "left to the app"]
 WITHOUT_TEST = "the app's"
 TABLES = {
@@ -81,11 +81,11 @@ def test_the_settings_to_begin_with_are_a_config() -> None:
     (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     names = {"SessionConfig": SessionConfig, "secret": "s" * 43}
     text = block.replace("secret_key=...", "secret_key=secret").replace("RedisSessionStore(...)", "None")
-    config = eval(compile(text, "docs/security.md", "eval"), names)  # noqa: S307 - that is the test
+    config = eval(compile(text, "docs/explanation/security.md", "eval"), names)  # noqa: S307 - that is the test
     assert (config.cookie_name, config.window, config.lifetime.absolute) == ("__Host-id", 1800, 28800)
 
 
 def test_security_md_leads_to_the_page() -> None:
     """Whoever looks for security at the top of the repository finds it."""
-    assert "(docs/security.md)" in ROOT.joinpath("SECURITY.md").read_text("utf-8")
-    assert "(docs/security.md)" in ROOT.joinpath("README.md").read_text("utf-8")
+    assert "(docs/explanation/security.md)" in ROOT.joinpath("SECURITY.md").read_text("utf-8")
+    assert "(docs/explanation/security.md)" in ROOT.joinpath("README.md").read_text("utf-8")

@@ -1,11 +1,11 @@
-"""docs/testing.md is executed: each of its programs shows what the text around it says."""
+"""docs/how-to/testing.md is executed: each of its programs shows what the text around it says."""
 
 from typing import Any
 
 import pytest
 from programs import Document
 
-PAGE = Document("docs/testing.md")
+PAGE = Document("docs/how-to/testing.md")
 
 
 def test_every_python_block_is_a_program_that_is_executed() -> None:

@@ -1,4 +1,4 @@
-"""docs/users.md is executed: each of its programs does what the text around it says."""
+"""docs/how-to/users.md is executed: each of its programs does what the text around it says."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from chirp import regenerate_session
 from chirp.testing import Browser
 
-PAGE = Document("docs/users.md")
+PAGE = Document("docs/how-to/users.md")
 
 
 def test_every_python_block_is_a_program_that_is_executed() -> None:

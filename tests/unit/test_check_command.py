@@ -79,7 +79,7 @@ def test_a_narrow_terminal_shows_every_word(own_server: StartServer) -> None:
 
 
 def test_json_is_one_document(own_server: StartServer) -> None:
-    """In the form that docs/redis.md gives."""
+    """In the form that docs/how-to/redis.md gives."""
     server = own_server(*GOOD, *EVICTING)
     address = server.url.removeprefix("redis://").removesuffix("/0")
     found = json.loads(run("check", "--redis", server.url, "--json")[1])

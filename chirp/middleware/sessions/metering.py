@@ -44,7 +44,7 @@ class Nodes(Protocol):
 
 
 class Instruments:
-    """Every metric of this package, and the spans. Docs: `docs/operations.md`.
+    """Every metric of this package, and the spans. Docs: `docs/how-to/operations.md`.
 
     Made when the API can be imported; counts go to whatever meter provider the app has set.
     """

@@ -2,7 +2,7 @@
 
 An event arises where it has been acknowledged by the store, never before. A record names a session by a piece of its
 key's hash and by its handle, which stays the same when the id changes; never by its id, and never by what is in it.
-Whoever adds an event adds it to the table in `docs/operations.md`.
+Whoever adds an event adds it to the table in `docs/how-to/operations.md`.
 """
 
 import logging

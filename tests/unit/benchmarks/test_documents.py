@@ -150,7 +150,8 @@ def test_command_fills_every_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def copy_pages(folder: Path) -> dict[Path, str]:
-    (folder / "docs").mkdir()
+    for name in DOCUMENTS:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
     copies = {Path(shutil.copy(ROOT / name, folder / name)) for name in DOCUMENTS}
     return {page: page.read_text("utf-8") for page in copies}
 
@@ -187,7 +188,7 @@ def test_rounding_changes_no_verdict(figure: float, shown: str) -> None:
     assert performance.shown(Target("any", "asgi", 0.85, 0.6, lambda _: 0.0), figure) == shown
 
 
-# Arithmetic of docs/scaling.md
+# Arithmetic of docs/explanation/scaling.md
 
 
 def test_memory_is_sessions_times_bytes_and_headroom() -> None:
