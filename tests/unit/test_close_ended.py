@@ -353,6 +353,29 @@ async def test_a_store_that_is_out_closes_nothing(store: WatchedStore, monkeypat
         await connection.ended()
 
 
+async def test_a_failure_that_nobody_expected_is_told_and_watching_goes_on(
+    store: WatchedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise nothing would be closed any more, and nobody would know."""
+    monkeypatch.setattr("chirp.middleware.sessions.connections.PAUSE_SECONDS", 0.01)
+    read, failures = store._read_all, [ValueError("unexpected")]
+
+    async def failing(keys: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return await read(keys)
+
+    monkeypatch.setattr(store, "_read_all", failing)
+    cookie = await stored_session(store, {"a": 1})
+    async with held(streams("asgi", store), "http", cookie) as connection, asyncio.timeout(5):
+        await connection.until_body()
+        while failures:
+            await asyncio.sleep(0)
+        await end(store, cookie)
+        await connection.ended()
+    assert "watching for ended sessions failed unexpectedly" in caplog.text
+
+
 async def test_an_end_that_cannot_be_announced_is_an_end(
     store: WatchedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -94,6 +94,9 @@ class OpenConnections:
                     log.warning("nobody tells of ended sessions at the moment: %s", error, extra=telemetry.outage(None))
                 told = True
                 await asyncio.sleep(PAUSE_SECONDS)
+            except Exception:
+                log.exception("watching for ended sessions failed unexpectedly")
+                await asyncio.sleep(PAUSE_SECONDS)
 
     async def _listen(self, next_handle: NextHandle) -> None:
         now = asyncio.get_running_loop().time
