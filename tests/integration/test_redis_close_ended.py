@@ -16,7 +16,9 @@ import pytest
 import uvicorn
 from open_connections import held
 from programs import ROOT
+from proxy import proxied
 from redis import Redis
+from redis.asyncio import ConnectionPool
 from redis.asyncio import Redis as AsyncRedis
 from servers import OwnServer, program_on_path, with_user
 from starlette.applications import Starlette
@@ -31,6 +33,7 @@ from websockets.exceptions import ConnectionClosed
 from benchmarks.cluster import RunningCluster
 from benchmarks.nodes import HOST
 from benchmarks.sentinel import watched
+from chirp.errors import ConfigurationError
 from chirp.middleware.sessions import ASGISessionMiddleware, RedisSessionStore, rotate_session
 from chirp.middleware.sessions.session import Session
 
@@ -102,6 +105,33 @@ async def test_an_injected_client_listens_as_well(
         assert await client.ping()
 
 
+async def test_a_message_that_is_no_text_is_nothing(
+    make_store: MakeStore, redis_url: str, key_prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever may publish there can send anything, and an injected client may want text of it."""
+    async with AsyncRedis.from_url(redis_url, decode_responses=True) as client:
+        store = make_store(config=CLOSING, client=client)
+        cookie = await put(store, a=1)
+        async with held(app_on(store), "http", cookie) as connection:
+            await connection.until_body()
+            await until(lambda: listeners(redis_url, key_prefix) == 1)
+            await client.publish(key_prefix + CHANNEL, b"\xff\xfe")
+            await visit(store, cookie, clear)
+            async with asyncio.timeout(PROMPT):
+                await connection.ended()
+    assert not caplog.records
+
+
+async def test_a_pool_of_one_connection_is_refused(make_store: MakeStore, redis_url: str) -> None:
+    """Listening would keep it, and every request would wait for it in vain."""
+    pool = ConnectionPool.from_url(redis_url, max_connections=1)
+    with pytest.raises(ConfigurationError, match="max_connections=1"):
+        make_store(config=CLOSING, pool=pool)
+    with pytest.raises(ConfigurationError, match="max_connections=1"):
+        make_store(config=CLOSING, client=AsyncRedis(connection_pool=pool))
+    make_store(pool=pool)
+
+
 async def test_a_cluster_tells_of_ends(make_store: MakeStore, redis_cluster: RunningCluster, key_prefix: str) -> None:
     """Whichever node was told, and whichever is listened to."""
     store, other = (make_store(config=CLOSING, client=redis_cluster.client) for _ in range(2))
@@ -149,6 +179,26 @@ async def test_a_server_that_does_not_answer_closes_nothing(
         server.thaw()
         await visit(make_store(server.url, config=CLOSING), cookie, clear)
         await connection.ended()
+
+
+async def test_a_network_that_is_lost_while_a_client_connects_anew_is_noticed(
+    make_store: MakeStore, redis_url: str, key_prefix: str, often: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An injected client does so by itself, and would wait for a greeting for ever."""
+    patient = {"socket_timeout": None, "socket_connect_timeout": None}
+    async with proxied(redis_url) as proxy, AsyncRedis.from_url(proxy.url, **patient) as client:
+        store = make_store(config=CLOSING, client=client, timeout_seconds=0.2)
+        cookie = await put(make_store(config=CLOSING), a=1)
+        async with held(app_on(store), "http", cookie) as connection:
+            await connection.until_body()
+            await until(lambda: listeners(redis_url, key_prefix) == 1)
+            proxy.accept_lost = True
+            with Redis.from_url(redis_url) as admin:
+                admin.client_kill_filter(_type="pubsub")
+            await until(lambda: "nobody tells of ended sessions" in caplog.text)
+            proxy.accept_lost = False
+            await visit(make_store(config=CLOSING), cookie, clear)
+            await connection.ended()
 
 
 async def test_a_user_who_may_not_publish_ends_sessions_all_the_same(

@@ -10,13 +10,28 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import RedisError
 
-from chirp.errors import StoreUnavailable
+from chirp.errors import ConfigurationError, StoreUnavailable
 from chirp.middleware.sessions.redis_client import Source
 from chirp.middleware.sessions.redis_node import unavailable
 from chirp.middleware.sessions.redis_sentinel import SentinelConnectionPool, close_sentinels, find_primary_within
 from chirp.middleware.sessions.redis_topology import pool_of_a_node
 
 NextMessage: TypeAlias = Callable[[float], Awaitable[str | None]]
+
+
+def check_room(source: Source) -> None:
+    """Check that requests have connections left while one is kept for listening.
+
+    Raises:
+        ConfigurationError: they would wait for the only one until their deadline, each of them.
+    """
+    if source.injected:
+        given = source.make()
+        if isinstance(given, ConnectionPool) and given.max_connections < 2:
+            raise ConfigurationError(
+                f"the injected pool has max_connections={given.max_connections}: close_ended keeps one connection for "
+                "listening; let the pool have 2 or more"
+            )
 
 
 @asynccontextmanager
@@ -42,7 +57,14 @@ async def listening(source: Source, channel: str, *, timeout_seconds: float) -> 
 
     async def next_message(seconds: float) -> str | None:
         try:
-            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=seconds)
+            async with asyncio.timeout(
+                seconds + timeout_seconds
+            ):  # an injected client may be connecting anew meanwhile
+                message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=seconds)
+        except UnicodeDecodeError:  # no text, so no handle
+            return None
+        except TimeoutError:
+            raise _no_answer(timeout_seconds) from None
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
         return None if message is None else _text(message["data"])
@@ -67,7 +89,7 @@ async def _subscribe(pubsub: PubSub, channel: str, timeout_seconds: float) -> No
             while await pubsub.get_message(timeout=timeout_seconds) is None:
                 pass
     except TimeoutError:
-        raise StoreUnavailable(f"the store did not answer within {timeout_seconds} seconds") from None
+        raise _no_answer(timeout_seconds) from None
     except (RedisError, OSError) as error:
         raise unavailable(error) from error
 
@@ -99,6 +121,10 @@ async def _pool_of_any_node(client: RedisCluster, timeout_seconds: float) -> Con
         else:
             return pool
     raise unavailable(failure)
+
+
+def _no_answer(timeout_seconds: float) -> StoreUnavailable:
+    return StoreUnavailable(f"the store did not answer within {timeout_seconds} seconds")
 
 
 def _text(data: bytes | str) -> str:

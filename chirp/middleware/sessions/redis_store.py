@@ -79,6 +79,8 @@ class RedisSessionStore(LimitedStore):
         super().__init__(config, key_prefix, clock=clock)
         self._timeout_seconds = timeout_seconds
         self._source = redis_client.source_of(redis_url, client, pool, max_connections=max_connections)
+        if config.close_ended:
+            redis_listening.check_room(self._source)
         self._nodes = PerLoop(self._make_nodes, lambda nodes: nodes.aclose())
         self._max_connections = max_connections
         self._bound_to: weakref.ref[asyncio.AbstractEventLoop] | None = None
