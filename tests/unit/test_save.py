@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -425,3 +426,75 @@ async def test_a_save_goes_through_the_gate() -> None:
     stopped.go_on()
     await session.save()
     await stopped.reached(0)
+
+
+# What another task does meanwhile
+
+
+@pytest.mark.parametrize("ask", [Session.clear, Session._regenerate], ids=["clear", "regenerate"])
+async def test_an_end_asked_for_while_a_save_is_under_way_is_one(ask: Callable[[Session], Any]) -> None:
+    """It kills the document, whatever other requests have stored there; a session emptied by hand would be merged."""
+    store = SlowStore(config_with())
+    browser = Browser(store, await stored_session(store, {"a": 1}))
+    session = await store.open(browser.cookie, True)
+    session["b"] = 2
+    async with store.writing(session.save()):
+        ask(session)
+    await browser.visit(lambda other: other.update(c=3))
+    await store.commit(session, store.clock())
+    assert await browser.read() == {}
+
+
+@pytest.mark.parametrize("follow", [True, False])
+async def test_a_rotation_asked_for_while_a_save_is_under_way_is_one(follow: bool) -> None:
+    """The session gets a new id at the end of the request."""
+    store = SlowStore(config_with())
+    cookie = await stored_session(store, {"a": 1})
+    session = await store.open(cookie, True)
+    session["b"] = 2
+    async with store.writing(session.save()):
+        session._rotate(follow=follow)
+    await store.commit(session, store.clock())
+    assert session.id != cookie
+    assert await Browser(store, session.id).read() == {"a": 1, "b": 2}
+
+
+async def test_what_a_cleared_session_holds_next_has_the_usual_lifetime() -> None:
+    """Also where it was cleared while a save was under way."""
+    store = SlowStore(config_with())
+    visitor = Browser(store, await stored_session(store, {"a": 1}))
+    await visitor.visit(lambda session: session.set_lifetime(60))
+    session = await store.open(visitor.cookie, True)
+    session["b"] = 2
+    async with store.writing(session.save()):
+        session.clear()
+        session["c"] = 3
+    await store.commit(session, store.clock())
+    assert (await Browser(store, session.id).read(), session.max_age) == ({"c": 3}, None)
+
+
+class SlowStore(WatchedStore):
+    """A store whose writes are answered when a test lets them be."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self._written = asyncio.Event()
+        self._answering = asyncio.Event()
+        self._answering.set()
+
+    async def _write(self, write: Any) -> Any:
+        result = await super()._write(write)
+        self._written.set()
+        await self._answering.wait()
+        return result
+
+    @asynccontextmanager
+    async def writing(self, save: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+        """Run the block while a save has been carried out, and does not know it yet."""
+        self._answering.clear()
+        self._written.clear()
+        task = asyncio.create_task(save)
+        await self._written.wait()
+        yield
+        self._answering.set()
+        await task

@@ -37,7 +37,7 @@ LOGGED = {
     "session.handle": "URL-safe characters; another handle that stood in the store is replaced first",
     "unfit.path": "names of fields, positions, and keys of the session: JSON in ASCII, every control escaped",
     "unfit.why": "words of this package, the name of a class and such a path",
-    "text + traceback": "log.exception: of a defect in a batch, a group or watching; its lines are of this package's code",
+    "text + traceback": "log.exception: of a defect in batch, group or connections; lines are of this package's code",
 }
 
 # The fields that log calls give to machines.

@@ -53,7 +53,7 @@ class Opening(ABC):
         session._handle = envelope.handle
         session._about = envelope.about
         session._stored = document
-        session._base = session._committed = session._asked_lifetime = session._client = None
+        session._base = session._committed = session._asked_lifetime = session._asked_since = session._client = None
         session._found = LIVE
         session._ask = KEEP
         session.user_key = self._user_key

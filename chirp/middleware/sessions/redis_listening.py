@@ -57,9 +57,7 @@ async def listening(source: Source, channel: str, *, timeout_seconds: float) -> 
 
     async def next_message(seconds: float) -> str | None:
         try:
-            async with asyncio.timeout(
-                seconds + timeout_seconds
-            ):  # an injected client may be connecting anew meanwhile
+            async with asyncio.timeout(seconds + timeout_seconds):  # an injected client may connect anew
                 message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=seconds)
         except UnicodeDecodeError:  # no text, so no handle
             return None

@@ -53,6 +53,7 @@ class Session(TypedDict):
         "_about",
         "_ask",
         "_asked_lifetime",
+        "_asked_since",
         "_base",
         "_client",
         "_closed",
@@ -97,6 +98,7 @@ class Session(TypedDict):
         self._handle = ""
         self._about: About | None = None  # what the document says beside the data
         self._asked_lifetime: AboutChange | None = None  # what this request asks to change of that
+        self._asked_since: Ask | None = None  # what was asked for since the last `save()` began
         self._client: AboutChange | None = None  # what it changes of that unasked, where clients are recorded
         self._stored = b""  # the document as this request last knew it
         self._base: bytes | None = b"{}"  # this object's data as of then, encoded; None until somebody needs it
@@ -262,6 +264,8 @@ class Session(TypedDict):
         self.mark_modified()
         if self._found in (Found.LIVE, Found.UNREACHABLE) and self._ask is not Ask.REGENERATE:
             self._ask = Ask.END
+        if self._asked_since is not Ask.REGENERATE:
+            self._asked_since = Ask.END
         self._begin_anew()
         dict.clear(self)
 
@@ -276,7 +280,7 @@ class Session(TypedDict):
 
     def _regenerate(self) -> None:
         self.mark_modified()
-        self._ask = Ask.REGENERATE
+        self._ask = self._asked_since = Ask.REGENERATE
         self.id = None
         self.is_new = True
         self._begin_anew()
@@ -307,9 +311,16 @@ class Session(TypedDict):
     def _rotate(self, *, follow: bool) -> None:
         self.mark_modified()
         if self._ask is Ask.KEEP and follow:
-            self._ask = Ask.RENEW
+            self._ask = self._asked_since = Ask.RENEW
         elif self._ask in (Ask.KEEP, Ask.RENEW) and not follow:
-            self._ask = Ask.ROTATE  # of two wishes in one request the stricter one holds
+            self._ask = self._asked_since = Ask.ROTATE  # of two wishes in one request the stricter one holds
+
+    def _ask_again(self) -> None:
+        """Ask for what was asked for while a `save()` was under way, which has settled what was asked before it."""
+        if self._asked_since is not None:
+            self._ask = self._asked_since
+            if self._ask in (Ask.END, Ask.REGENERATE):
+                self._about = None
 
 
 class LiveSession(Session):

@@ -112,7 +112,9 @@ class BuiltInStore(Opening):
                 "the session needs a cookie, which cannot be set after the response has started: it is new, or gets a "
                 "new id, another user or a lifetime, or it is kept in a cookie; do so before the first byte is sent"
             )
+        session._asked_since = None
         cookie = await self.commit(session, now)
+        session._ask_again()  # a logout of another task must not be taken for one that has been carried out
         if session._found is Found.ENDED and data != EMPTY_DATA:
             raise SessionClosed(
                 "the session has ended meanwhile, so nothing was saved; a new one begins with a request"
