@@ -464,6 +464,7 @@ async def test_what_a_cleared_session_holds_next_has_the_usual_lifetime() -> Non
     store = SlowStore(config_with())
     visitor = Browser(store, await stored_session(store, {"a": 1}))
     await visitor.visit(lambda session: session.set_lifetime(60))
+    store.clock.move(30)  # type: ignore[attr-defined]
     session = await store.open(visitor.cookie, True)
     session["b"] = 2
     async with store.writing(session.save()):
