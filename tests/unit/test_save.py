@@ -460,13 +460,14 @@ async def test_a_rotation_asked_for_while_a_save_is_under_way_is_one(follow: boo
 
 
 async def test_what_a_cleared_session_holds_next_has_the_usual_lifetime() -> None:
-    """Also where it was cleared while a save was under way."""
+    """Also where it was cleared while a save was under way that took over what others had written."""
     store = SlowStore(config_with())
     visitor = Browser(store, await stored_session(store, {"a": 1}))
     await visitor.visit(lambda session: session.set_lifetime(60))
     store.clock.move(30)  # type: ignore[attr-defined]
     session = await store.open(visitor.cookie, True)
     session["b"] = 2
+    await visitor.visit(lambda other: other.update(d=4))
     async with store.writing(session.save()):
         session.clear()
         session["c"] = 3
