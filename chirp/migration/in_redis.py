@@ -58,7 +58,8 @@ class JSONInRedis(Predecessor):
 
     async def end(self, value: str, grace_seconds: int) -> None:
         key = self._key_for(value)
-        if key is not None:
+        # A client may name any key that the old ones could have been, and a logout would end what is no session.
+        if key is not None and await JSONInRedis.read(self, value) is not None:
             await self._asked(self._let_go(key, grace_seconds * 1000))
 
     def _key_for(self, value: str) -> str | None:
@@ -75,7 +76,7 @@ class JSONInRedis(Predecessor):
             await self._client.pexpire(key, grace_ms)
 
     async def _asked(self, work: Awaitable[T]) -> T | None:
-        """Await work of Redis; None where something of another type stands under the key.
+        """Await work of Redis; None where something of another type stands under the key, or no text.
 
         Raises:
             StoreUnavailable: it did not answer in time, or refused.
@@ -85,7 +86,7 @@ class JSONInRedis(Predecessor):
                 return await work
         except Exception as error:
             # Whatever it is: the exceptions of redis-py have no base that is importable without it.
-            if str(error).startswith("WRONGTYPE"):
+            if str(error).startswith("WRONGTYPE") or isinstance(error, UnicodeDecodeError):
                 return None
             raise StoreUnavailable(f"old sessions in Redis: {type(error).__name__}") from error
 

@@ -276,6 +276,26 @@ async def test_a_value_of_another_type_is_nothing(move: MakeMove, kind: str) -> 
     assert (await site.client.get("/", headers={"cookie": "session=x"})).status_code == 200
 
 
+@pytest.mark.parametrize("kind", IN_REDIS)
+async def test_what_is_no_session_is_not_ended(move: MakeMove, kind: str) -> None:
+    """Or whoever logs out with a cookie of his own making could delete any key under the prefix."""
+    site = move(kind)
+    await site.redis.zadd(f"{site.prefix}old:x", {"a": 1})
+    await site.redis.set(f"{site.prefix}old:y", "17")
+    site.migrate()
+    for value in "xy":
+        site.client.cookies.set("session", value)
+        assert deletes(await site.visit(log_out))
+    assert len(await site.old_keys()) == 2
+
+
+async def test_a_document_that_is_no_text_is_nothing_to_a_client_that_decodes(redis_url: str, key_prefix: str) -> None:
+    """It is no outage."""
+    async with Redis.from_url(redis_url, decode_responses=True) as client:
+        await client.set(f"{key_prefix}x", b"\xff")
+        assert await JSONInRedis(client, key_prefix + "{id}").read("x") is None
+
+
 @pytest.mark.parametrize("front", FRONTS)
 @pytest.mark.parametrize("kind", IN_REDIS)
 @pytest.mark.parametrize(("policy", "status"), [("unavailable", 503), ("anonymous", 200)])
