@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from old_sites import IN_REDIS, KINDS, OLD_SECRET, Site, old_app, predecessor
 from redis.asyncio import Redis
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from telemetry_kit import events
 
 from chirp import (
@@ -31,6 +32,7 @@ from chirp import (
     regenerate_session,
 )
 from chirp.middleware.sessions.predecessor import Predecessor
+from chirp.middleware.sessions.steps import End
 from chirp.migration import JSONInRedis, StarletteCookies, StarsessionsCookies
 
 SIGNED_IN = {"user_id": 7, "cart": [1, {"ä": None}]}
@@ -189,6 +191,108 @@ async def test_two_tabs_at_once_are_both_signed_in(move: MakeMove, kind: str) ->
     answers = await asyncio.gather(site.visit(), site.visit())
     assert [each.json() for each in answers] == [SIGNED_IN, SIGNED_IN]
     assert (await site.visit()).json() == SIGNED_IN
+
+
+@asynccontextmanager
+async def in_flight(site: Move, then: Callable[[Request], Any] = lambda request: None) -> AsyncIterator[Any]:
+    """Run the block while a request of the same browser has loaded its session, and has not stored it yet."""
+    loaded, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: Request) -> Response:
+        result = then(request)
+        if asyncio.iscoroutine(result):
+            await result
+        loaded.set()
+        await go_on.wait()
+        return JSONResponse(dict(request.session))
+
+    async with site.browser() as client:
+        client.cookies.update(site.client.cookies)
+        task = asyncio.create_task(site.visit(handler, client=client))
+        await loaded.wait()
+        yield task
+        go_on.set()
+        await task
+
+
+def log_in(request: Request) -> None:
+    regenerate_session().update(user_id=8)
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ask", [log_out, log_in])
+async def test_a_request_in_flight_does_not_bring_the_old_session_back(
+    move: MakeMove, kind: str, front: str, ask: Callable[[Request], None]
+) -> None:
+    """It has read the old session before the user left it, and would store it after that."""
+    site = move(kind)
+    await site.sign_in()
+    site.migrate(front)
+    async with in_flight(site) as late:
+        await site.visit(ask)
+    response = await late
+    assert (response.json(), response.headers.get_list("set-cookie")) == (SIGNED_IN, [])
+    assert await site.store.list_sessions(7) == []
+
+
+async def test_a_logout_takes_back_what_was_saved_early(move: MakeMove) -> None:
+    """The cookie of the early save does not go out."""
+    site = move("starlette")
+    await site.sign_in()
+    site.migrate()
+    async with in_flight(site, lambda request: request.session.save()) as late:
+        await site.visit(log_out)
+    assert (await late).headers.get_list("set-cookie") == []
+    assert await site.store.list_sessions(7) == []
+
+
+async def test_a_login_beside_another_one_is_not_taken_back(move: MakeMove) -> None:
+    """It is of no session that somebody has left."""
+    site = move("starlette")
+    await site.sign_in()
+    site.migrate()
+    async with in_flight(site, log_in) as late:
+        await site.visit(log_in)
+    assert "chirp_session" in (await late).cookies
+    assert len(await site.store.list_sessions(8)) == 2
+
+
+async def test_a_login_that_was_stored_gets_its_cookie(move: MakeMove, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the store is out before it is told that the old session was left."""
+    site = move("starlette")
+    await site.sign_in()
+    site.migrate()
+    run = site.store._run
+
+    async def failing(steps: Any) -> Any:
+        if all(isinstance(step, End) for step in steps):
+            raise StoreUnavailable("it is out")
+        return await run(steps)
+
+    monkeypatch.setattr(site.store, "_run", failing)
+    assert "chirp_session" in (await site.visit(log_in)).cookies
+
+
+@pytest.mark.parametrize("policy", ["unavailable", "anonymous"])
+async def test_a_logout_in_an_outage_is_not_pretended_either(move: MakeMove, policy: str) -> None:
+    """A request in flight could not be told of it."""
+    site = move("starlette")
+    await site.sign_in()
+    site.url = "redis://localhost:1"
+    site.migrate(on_store_error=policy)
+    answer = await site.visit(log_out)
+    assert (answer.status_code, answer.headers.get_list("set-cookie")) == (503, [])
+
+
+async def test_without_a_grace_a_logout_is_remembered_all_the_same(move: MakeMove) -> None:
+    """As a revocation is."""
+    site = move("starlette")
+    await site.sign_in()
+    site.migrate(rotation_grace_seconds=0)
+    async with in_flight(site):
+        await site.visit(log_out)
+    assert await site.store.list_sessions(7) == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,8 +2,12 @@
 
 Whoever presents an id of this package's, dead or alive, has been here before: nothing is taken over then. A logout
 that was stored here would be undone otherwise. The old session ends once the new one is stored, never before.
+
+Whoever logs out or in with an old cookie leaves a tombstone for the old session in the new store. A request that has
+read it before looks there once it has stored a new one, and takes that back.
 """
 
+import hashlib
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,11 +28,14 @@ from chirp.middleware.sessions import telemetry
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.decision import Ask, Found
+from chirp.middleware.sessions.directory import REVOKED_MS, DirectoryStore
 from chirp.middleware.sessions.fronts import NEVER_CACHED, STARTS, VARY, look_through
 from chirp.middleware.sessions.models import Unfit
+from chirp.middleware.sessions.outcomes import is_tombstone
 from chirp.middleware.sessions.predecessor import Predecessor
 from chirp.middleware.sessions.server_side import ServerSideStore
 from chirp.middleware.sessions.session import Session
+from chirp.middleware.sessions.steps import End, Look
 from chirp.middleware.sessions.store import BuiltInStore, SessionStore, add_header, scope_of
 from chirp.middleware.sessions.telemetry import outage
 from chirp.middleware.streaming import own_copy
@@ -50,6 +57,7 @@ class Adoption:
     def __init__(self, store: BuiltInStore, session: Session, presented: list[tuple[Predecessor, str]]) -> None:
         self.clock = store.clock
         self.store = store
+        self._directory = store if isinstance(store, DirectoryStore) else None
         self._session = session
         self._presented = presented
         self._adopted = False
@@ -89,6 +97,8 @@ class Adoption:
         begun_anew = left or (self._adopted and session.user_id != self._user)
         try:
             cookie = await self.store.commit(session, now)
+            if self._adopted and not begun_anew and await self._is_taken_back(session):
+                return None
         except SessionLimitReached:
             self._over = self._adopted  # or each request of this browser would be refused
             raise
@@ -100,11 +110,44 @@ class Adoption:
             return None
         stored = session._found is Found.LIVE
         if left if empty else stored and (left or self._adopted):
+            if begun_anew:
+                await self._leave(may_fail=stored)
             self._over = True
             if stored and self._adopted:
                 self._tell()
             await self._end(0 if begun_anew else self.store.config.rotation_grace_seconds)
         return cookie
+
+    def _places(self) -> list[str]:
+        """Return the key under which the new store is told that an old session was left, of each of them."""
+        texts = [f"{predecessor.cookie_name}={value}" for predecessor, value in self._presented]
+        hashes = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() for text in texts]
+        return [self._directory.key_prefix + each for each in hashes] if self._directory is not None else []
+
+    async def _leave(self, *, may_fail: bool) -> None:
+        """Have requests that have read the old session, and store it only now, take that back.
+
+        Raises:
+            StoreUnavailable: they could not be told, so this logout is none yet.
+        """
+        if self._directory is None:
+            return
+        try:
+            await self._directory._run([End(key, self._directory._grace_ms or REVOKED_MS) for key in self._places()])
+        except StoreUnavailable as error:
+            if not may_fail:
+                raise
+            log.warning("an old session could not be ended: %s", error, extra=outage(error.session))
+
+    async def _is_taken_back(self, session: Session) -> bool:
+        """Take back what was stored if the old session was left meanwhile; tell whether it was."""
+        if self._directory is None or session.id is None:
+            return False
+        if not any(map(is_tombstone, await self._directory._run([Look(key) for key in self._places()]))):
+            return False
+        await self._directory.revoke_id(session.id)
+        session._cookie = None
+        return True
 
     def _tell(self) -> None:
         self._adopted = False  # it may be committed again
