@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from open_connections import Held, held
-from session_kit import WatchedStore, app_under, call_asgi, config_with, stored_session
+from session_kit import COOKIE, WatchedStore, app_under, call_asgi, config_with, http_scope, stored_session
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -351,6 +351,41 @@ async def test_a_store_that_is_out_closes_nothing(store: WatchedStore, monkeypat
         store.broken = set()
         await end(store, cookie)
         await connection.ended()
+
+
+BEGINNINGS = {
+    "websocket": [{"type": "websocket.accept"}],
+    "http": [
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]},
+        {"type": "http.response.body", "body": b"a", "more_body": True},
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", BEGINNINGS)
+async def test_what_the_app_closes_itself_is_not_closed_again(kind: str, store: WatchedStore) -> None:
+    """The end comes while the server takes the app's last message; to servers, another one is an error."""
+    last = {"type": "websocket.close"} if kind == "websocket" else {"type": "http.response.body", "body": b"b"}
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in BEGINNINGS[kind]:
+            await send(dict(message))
+        await listening(store)
+        await send(last)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if message is last:
+            await end(store, cookie)
+            while store._listeners:  # until the end has been heard of
+                await asyncio.sleep(0)
+
+    cookie = await stored_session(store, {"a": 1})
+    scope = http_scope(type=kind, scheme="https", headers=[(b"cookie", f"{COOKIE}={cookie}".encode())])
+    async with asyncio.timeout(5):
+        await ASGISessionMiddleware(app, with_store(store))(scope, asyncio.Event().wait, send)  # type: ignore[arg-type]
+    assert sent[-1] is last
 
 
 async def test_a_failure_that_nobody_expected_is_told_and_watching_goes_on(

@@ -130,12 +130,12 @@ class _Connection:
         kind = message["type"]
         if kind == "http.response.start":
             self._events = are_events(message.get("headers", ()))
+        opens = kind == "websocket.accept" or (kind == "http.response.body" and message.get("more_body", False))
+        if kind in ("websocket.close", "http.response.body") and not opens:
+            self._leave()  # before it is sent: an end that comes meanwhile must not close it again
         await self._outer_send(message)
-        if kind == "websocket.accept" or (kind == "http.response.body" and message.get("more_body")):
-            if self._open is None and not self._ended:
-                self._open = self._connections.add(self._session, self._end)
-        elif kind in ("websocket.close", "http.response.body"):
-            self._leave()
+        if opens and self._open is None and not self._ended:
+            self._open = self._connections.add(self._session, self._end)
 
     def _end(self) -> None:
         self._open = None
