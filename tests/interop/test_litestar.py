@@ -5,10 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from litestar import Litestar, Request, WebSocket, get, websocket
+from litestar import Litestar, Request, WebSocket, asgi, get, websocket
 from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
 from litestar.response import Stream
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.responses import Response
 from starlette.testclient import TestClient
 from visits import CONFIG
 
@@ -76,7 +78,16 @@ async def socket(socket: WebSocket) -> None:
     await socket.close()
 
 
-HANDLERS = [read, write, login, in_a_thread, fails, refuses, sets, clears, streams, socket]
+@asgi("/mounted", copy_scope=False)
+async def mounted(scope: Any, receive: Any, send: Any) -> None:
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        scope["session"]["key"] = "its own"
+        await Response()(scope, receive, send)
+
+    await SessionMiddleware(answer, secret_key="of the mounted app alone")(scope, receive, send)
+
+
+HANDLERS = [mounted, read, write, login, in_a_thread, fails, refuses, sets, clears, streams, socket]
 
 
 @pytest.fixture
@@ -116,6 +127,13 @@ def test_replacing_the_session_is_refused(client: TestClient, path: str) -> None
     client.get("/write")
     assert client.get(path).status_code == 500
     assert client.get("/read").json() == {"key": "kept"}
+
+
+def test_a_mounted_app_may_have_sessions_of_its_own(client: TestClient) -> None:
+    """In the same place of the scope, and in another cookie."""
+    response = client.get("/mounted")
+    assert (response.status_code, list(response.cookies)) == (200, ["session"])
+    assert client.get("/read").json() == {}
 
 
 def test_a_websocket_stores_what_changed_before_it_was_accepted(client: TestClient) -> None:

@@ -154,7 +154,7 @@ class _Response:
             await send(message)
             return
         session = self._session
-        if self._scope.get("session") is not session and "litestar_app" in self._scope:
+        if self._scope.get("session") is not session and _is_by_litestar(self._scope):
             self._started = session._closed = True  # the 500 that comes of it stores nothing
             raise RuntimeError(REPLACED)
         # Set first: if the session cannot be stored, an error handler inside may still send its own response.
@@ -190,6 +190,11 @@ class _Response:
         log.warning("store unavailable, the response is replaced: %s", error, extra=outage(error.session))
         answer = unavailable(self._scope.get("method"), handled=True, saved=self._session._cookie)
         await _refuse(self._scope, self._receive, self._outer_send, answer)
+
+
+def _is_by_litestar(scope: Scope) -> bool:
+    """Tell whether a handler of Litestar answers, and not an app that is mounted there."""
+    return "litestar_app" in scope and not hasattr(scope.get("route_handler"), "is_mount")
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
