@@ -5,7 +5,7 @@ that was stored here would be undone otherwise. The old session ends once the ne
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from starlette.requests import cookie_parser
@@ -35,7 +35,7 @@ from chirp.middleware.streaming import own_copy
 
 LARGEST_VALUE = 8192  # browsers keep no cookie of more than 4096 bytes
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 class Adoption:
@@ -48,7 +48,7 @@ class Adoption:
     """
 
     def __init__(self, store: BuiltInStore, session: Session, presented: list[tuple[Predecessor, str]]) -> None:
-        self.clock = store.clock
+        self.clock: Callable[[], float] = store.clock
         self.store = store
         self._session = session
         self._presented = presented
