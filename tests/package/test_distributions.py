@@ -11,6 +11,7 @@ from email.parser import Parser
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
@@ -48,9 +49,13 @@ def test_the_page_on_an_index_links_to_nothing_that_is_not_there(built: Any) -> 
     assert [to for to in re.findall(r"\]\((.*?)\)", page) if not to.startswith(("https:", "http:"))] == []
 
 
-def test_the_page_on_an_index_asks_for_no_clone(built: Any) -> None:
-    """What it shows can be typed by whoever has installed the package."""
-    assert "pip install -q '.[demo]'" not in str(metadata_of(built.wheel).get_payload())
+@pytest.mark.parametrize(
+    "text", ["'.[demo]'", "CPU that sessions add", "Contributing"], ids=["clone", "chart", "files"]
+)
+def test_the_page_on_an_index_leaves_out_what_only_the_repository_has(built: Any, text: str) -> None:
+    """A command for a clone, a picture, and the files at its root."""
+    assert text in (ROOT / "README.md").read_text()
+    assert text not in str(metadata_of(built.wheel).get_payload())
 
 
 def test_the_classifiers_name_the_pythons_that_are_tested(built: Any) -> None:
