@@ -54,7 +54,7 @@ class App:
         """
         if inspect.isasyncgenfunction(lifespan):
             raise ConfigurationError(f"lifespan={name_of(lifespan)}: decorate it with contextlib.asynccontextmanager")
-        self.state = State()
+        self.state: State = State()
         self._user_lifespan = lifespan
         self._startup: list[Callable[[], Any]] = []
         self._shutdown: list[Callable[[], Any]] = []

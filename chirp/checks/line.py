@@ -16,6 +16,7 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
+    RedisError,
     ResponseError,
     TryAgainError,
 )
@@ -27,7 +28,7 @@ from chirp.redis_url import settings_of
 ANSWER_SECONDS = 3.0
 LONGEST_WORDS = 200  # characters
 
-BY_CLASS = {
+BY_CLASS: dict[type[RedisError], Refusal] = {
     ReadOnlyError: Refusal.READ_ONLY,
     OutOfMemoryError: Refusal.MEMORY,
     ClusterDownError: Refusal.CLUSTER_DOWN,

@@ -11,7 +11,7 @@ from chirp.commands.sessions import sessions
 
 __all__ = ["commands"]
 
-commands = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+commands: typer.Typer = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
 
 @commands.callback()

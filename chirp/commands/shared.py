@@ -6,8 +6,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-screen = Console(highlight=False, soft_wrap=True)
-errors = Console(highlight=False, soft_wrap=True, stderr=True)
+screen: Console = Console(highlight=False, soft_wrap=True)
+errors: Console = Console(highlight=False, soft_wrap=True, stderr=True)
 
 RedisUrl = Annotated[
     str,

@@ -17,7 +17,9 @@ class Spread:
     """
 
     def __init__(self) -> None:
-        self.count = self.total = self.largest = 0
+        self.count: int = 0
+        self.total: int = 0
+        self.largest: int = 0
         self._counts: Counter[int] = Counter()
 
     def add(self, number: int) -> None:

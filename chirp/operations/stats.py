@@ -27,10 +27,14 @@ class Stats:
 
     def __init__(self, now: float) -> None:
         self._now = now
-        self.sizes, self.ages, self.idle = Spread(), Spread(), Spread()
-        self.users = Distinct()
-        self.with_user = self.tombstones = self.unreadable = 0
-        self.last_seen = [0] * (len(LAST_SEEN) + 1)
+        self.sizes: Spread = Spread()
+        self.ages: Spread = Spread()
+        self.idle: Spread = Spread()
+        self.users: Distinct = Distinct()
+        self.with_user: int = 0
+        self.tombstones: int = 0
+        self.unreadable: int = 0
+        self.last_seen: list[int] = [0] * (len(LAST_SEEN) + 1)
 
     def add(self, scan: Scan) -> None:
         """Count what one step of a look through the store has found."""

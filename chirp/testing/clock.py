@@ -9,7 +9,7 @@ class ManualClock:
     """
 
     def __init__(self, start: float = 1_800_000_000.0) -> None:
-        self.now = start
+        self.now: float = start
 
     def __call__(self) -> float:
         return self.now

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chirp.middleware.sessions.cookie import SetCookie
+from chirp.middleware.sessions.cookie import CookieReader, SetCookie
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import BuiltInStore
 from chirp.middleware.sessions.typed import write_back
+
+if TYPE_CHECKING:
+    from chirp.middleware.sessions.decision import Outcome
 
 Chosen = Callable[[dict[str, Any]], bool]
 
@@ -62,8 +65,8 @@ class Gate(BuiltInStore):
 
     def __init__(self, store: BuiltInStore) -> None:
         super().__init__(store.config, value_pattern="", clock=store.clock)
-        self.cookie_reader = store.cookie_reader
-        self.sets_cookie = store.sets_cookie
+        self.cookie_reader: CookieReader = store.cookie_reader
+        self.sets_cookie: tuple[Outcome, ...] = store.sets_cookie
         self._store = store
         self._expected: list[Stopped] = []
 

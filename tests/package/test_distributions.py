@@ -1,14 +1,17 @@
 """What is published has what users need, and nothing else."""
 
+import re
 import subprocess
 import sys
 import tarfile
 import zipfile
+from configparser import ConfigParser
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +40,31 @@ def metadata_of(wheel: Path) -> Message:
 def test_both_pass_twine(built: Any) -> None:
     """The page that an index makes of the README renders, and no field is wrong."""
     subprocess.run([sys.executable, "-m", "twine", "check", "--strict", built.wheel, built.sdist], check=True)
+
+
+def test_the_page_on_an_index_links_to_nothing_that_is_not_there(built: Any) -> None:
+    """A relative link of the README would lead into the index itself."""
+    page = str(metadata_of(built.wheel).get_payload())
+    assert "## A whole program" in page
+    assert [to for to in re.findall(r"\]\((.*?)\)", page) if not to.startswith(("https:", "http:"))] == []
+
+
+@pytest.mark.parametrize(
+    "text", ["'.[demo]'", "CPU that sessions add", "Contributing"], ids=["clone", "chart", "files"]
+)
+def test_the_page_on_an_index_leaves_out_what_only_the_repository_has(built: Any, text: str) -> None:
+    """A command for a clone, a picture, and the files at its root."""
+    assert text in (ROOT / "README.md").read_text()
+    assert text not in str(metadata_of(built.wheel).get_payload())
+
+
+def test_the_classifiers_name_the_pythons_that_are_tested(built: Any) -> None:
+    """No more and no fewer; the build refuses those that an index does not know."""
+    classifiers = metadata_of(built.wheel).get_all("Classifier", [])
+    versions = re.findall(r"Python :: 3\.(\d+)$", "\n".join(classifiers), re.MULTILINE)
+    tested = ConfigParser(interpolation=None)
+    tested.read_string((ROOT / "tox.ini").read_text())
+    assert versions == re.findall(r"py3(\d+)", tested["tox"]["env_list"])
 
 
 def test_the_wheel_has_chirp_and_nothing_else(built: Any) -> None:

@@ -8,7 +8,9 @@ __all__ = ["sessions"]
 
 NAMES = {"ignore_unknown_options": True}  # one handle in 64 begins with a dash, as negative numbers do
 
-sessions = typer.Typer(no_args_is_help=True, help="See which sessions there are and whose they are, and end some.")
+sessions: typer.Typer = typer.Typer(
+    no_args_is_help=True, help="See which sessions there are and whose they are, and end some."
+)
 
 sessions.command()(looking.stats)
 sessions.command("list")(looking.list_)

@@ -13,7 +13,7 @@ from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.store import SessionStore, scheme_is_https
 from chirp.middleware.sessions.telemetry import outage
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 class _Adapted(Session):

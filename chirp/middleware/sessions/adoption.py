@@ -9,7 +9,7 @@ read it before looks there once it has stored a new one, and takes that back.
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from starlette.requests import cookie_parser
@@ -42,7 +42,7 @@ from chirp.middleware.streaming import own_copy
 
 LARGEST_VALUE = 8192  # browsers keep no cookie of more than 4096 bytes
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 class Adoption:
@@ -55,7 +55,7 @@ class Adoption:
     """
 
     def __init__(self, store: BuiltInStore, session: Session, presented: list[tuple[Predecessor, str]]) -> None:
-        self.clock = store.clock
+        self.clock: Callable[[], float] = store.clock
         self.store = store
         self._directory = store if isinstance(store, DirectoryStore) else None
         self._session = session

@@ -36,7 +36,7 @@ REPLACED = (
     "ASGISessionMiddleware; change the session, as in request.session.update(...) or request.session.clear()"
 )
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 class ASGISessionMiddleware:
@@ -64,7 +64,7 @@ class ASGISessionMiddleware:
                 "BuiltInStore (open and commit); use SessionMiddleware with chirp.App, or derive the store from one"
             )
         self.store: BuiltInStore = store
-        self.app = closing_ended(app, store)
+        self.app: ASGIApp = closing_ended(app, store)
         self._records_client = config.record_client
         self._excluded = ExcludedPaths(config.exclude_paths) if config.exclude_paths else None
         self._migration = migration_of(config, store)

@@ -33,7 +33,7 @@ Send: TypeAlias = Callable[[Sequence[Item], Tell[Answer]], Awaitable[None]]
 ON_TIME = 2  # flights at once while none is overdue: the server works on one batch while this process does on the other
 TOGETHER_SECONDS = 0.01  # deadlines this close are met with one timer
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 class _Flight(Generic[Item, Answer]):

@@ -23,7 +23,7 @@ from chirp.middleware.sessions.merging import MOST_MERGES, NO_CHANGE, Write, Wri
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.steps import KEEP_TTL, NO_DOCUMENT, Announce, Create, Delete, Delist, Reply, Step, Swap
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 MOST_FOLLOWED = 4  # rotations in a row within one grace; tombstones that somebody planted may lead in a circle
 

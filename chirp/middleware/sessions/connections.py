@@ -21,7 +21,7 @@ from chirp.middleware.sessions.session import Session
 RECHECK_SECONDS = 10.0  # at the latest after so long an end that no message told of is found
 PAUSE_SECONDS = 1.0  # from one attempt to listen to the next
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 @dataclass(eq=False, slots=True)

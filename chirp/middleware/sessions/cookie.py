@@ -33,8 +33,8 @@ class SetCookie:
     __slots__ = ("change", "header")
 
     def __init__(self, header: str, change: CookieChange) -> None:
-        self.header = header
-        self.change = change
+        self.header: str = header
+        self.change: CookieChange = change
 
 
 class CookieReader:

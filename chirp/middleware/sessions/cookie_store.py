@@ -30,7 +30,7 @@ from chirp.middleware.sessions.store import BuiltInStore
 SALT = "chirp.middleware.sessions.cookie_store.v1"  # keeps these signatures apart from others made with the same key
 VALUE_PATTERN = rf"[A-Za-z0-9_\-.]{{1,{LARGEST_COOKIE}}}"
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 class _DocumentText:
@@ -53,7 +53,7 @@ class CookieSessionStore(BuiltInStore):
         clock: returns Unix seconds; give your own to move time in tests.
     """
 
-    sets_cookie = tuple(each for each in Outcome if each not in (Outcome.NOTHING, Outcome.TOUCH))
+    sets_cookie: tuple[Outcome, ...] = tuple(each for each in Outcome if each not in (Outcome.NOTHING, Outcome.TOUCH))
 
     def __init__(self, config: SessionConfig, *, clock: Callable[[], float] = time.time) -> None:
         super().__init__(config, value_pattern=VALUE_PATTERN, clock=clock)

@@ -26,7 +26,7 @@ class ServerDocuments(BuiltInStore):
         super().__init__(config, value_pattern=session_id.ID_PATTERN, clock=clock)
         self.key_prefix = key_prefix
         self._grace_ms = config.rotation_grace_seconds * 1000
-        self.ended_channel = key_prefix + "ended"  # what is told there are handles
+        self.ended_channel: str = key_prefix + "ended"  # what is told there are handles
 
     def key_for(self, session_id_: str) -> str:
         """Return the key of a session's document: the prefix and the SHA-256 of the id."""

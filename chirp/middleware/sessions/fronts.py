@@ -28,7 +28,7 @@ MAY_DIFFER = ("secret_key", "store", "predecessors")  # between a middleware's c
 # otherwise be written with, cost more per request than the whole session does.
 RawHeaders: TypeAlias = list[tuple[bytes, bytes]]
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 def store_of(config: SessionConfig) -> SessionStore:

@@ -29,7 +29,7 @@ FIRST_PAUSE_SECONDS = 0.002  # a compare-and-set of a large session takes about 
 LONGEST_PAUSE_SECONDS = 0.256
 NOTHING_SENT = Written(False, None)  # nobody shares it
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 class _Writer:

@@ -19,6 +19,7 @@ from chirp.middleware.sessions.session_id import name_of
 from chirp.middleware.sessions.steps import NO_DOCUMENT, Create, End, Reply, Step, Swap
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import Counter, Histogram
     from opentelemetry.trace import Span, Tracer
 
 T = TypeVar("T")
@@ -54,21 +55,27 @@ class Instruments:
 
         meter = metrics.get_meter(SCOPE)
         count = meter.create_counter
-        self.loads = count("chirp.sessions.loads", "{load}", "Sessions asked for by their id")
-        self.hits = count("chirp.sessions.hits", "{hit}", "Loads that found a session")
-        self.misses = count("chirp.sessions.misses", "{miss}", "Loads that found none, by reason")
-        self.writes = count("chirp.sessions.writes", "{write}", "Store operations that stored or ended a session")
-        self.touches = count("chirp.sessions.touches", "{touch}", "Sessions whose idle limit was moved on")
-        self.merges = count("chirp.sessions.merges", "{merge}", "Changes merged with what others had stored meanwhile")
-        self.errors = count("chirp.sessions.errors", "{error}", "Store operations that failed, by kind of error")
-        self.events = count("chirp.sessions.events", "{event}", "What became of sessions, by event")
-        self.duration = meter.create_histogram(
+        self.loads: Counter = count("chirp.sessions.loads", "{load}", "Sessions asked for by their id")
+        self.hits: Counter = count("chirp.sessions.hits", "{hit}", "Loads that found a session")
+        self.misses: Counter = count("chirp.sessions.misses", "{miss}", "Loads that found none, by reason")
+        self.writes: Counter = count(
+            "chirp.sessions.writes", "{write}", "Store operations that stored or ended a session"
+        )
+        self.touches: Counter = count("chirp.sessions.touches", "{touch}", "Sessions whose idle limit was moved on")
+        self.merges: Counter = count(
+            "chirp.sessions.merges", "{merge}", "Changes merged with what others had stored meanwhile"
+        )
+        self.errors: Counter = count(
+            "chirp.sessions.errors", "{error}", "Store operations that failed, by kind of error"
+        )
+        self.events: Counter = count("chirp.sessions.events", "{event}", "What became of sessions, by event")
+        self.duration: Histogram = meter.create_histogram(
             "chirp.sessions.operation.duration",
             "s",
             "How long a store operation took, its wait for others included",
             explicit_bucket_boundaries_advisory=DURATIONS,
         )
-        self.batch_size = meter.create_histogram(
+        self.batch_size: Histogram = meter.create_histogram(
             "chirp.sessions.batch.size",
             "{item}",
             "What went to Redis in one round trip, by lane",

@@ -29,11 +29,11 @@ from chirp.middleware.sessions.fronts import (
     warn_if_changed_late,
 )
 from chirp.middleware.sessions.session import Session
-from chirp.middleware.sessions.store import BuiltInStore, add_header, scope_of
+from chirp.middleware.sessions.store import BuiltInStore, SessionStore, add_header, scope_of
 from chirp.middleware.sessions.telemetry import outage, refusal
 from chirp.middleware.streaming import keep_context, own_copy
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 class SessionMiddleware:
@@ -51,7 +51,7 @@ class SessionMiddleware:
 
     def __init__(self, config: SessionConfig) -> None:
         self.config = config
-        self.store = store_of(config)
+        self.store: SessionStore = store_of(config)
         self._excluded = ExcludedPaths(config.exclude_paths) if config.exclude_paths else None
         self._migration = migration_of(config, self.store)
         self._adapter = DictStoreAdapter(self.store, config)

@@ -47,7 +47,7 @@ class Model:
 
     def __init__(self, kind: type[Any]) -> None:
         self.kind = kind
-        self.names = self._find_names()
+        self.names: dict[str, str] = self._find_names()
 
     def _find_names(self) -> dict[str, str]:
         if issubclass(self.kind, msgspec.Struct):

@@ -18,7 +18,7 @@ from chirp.middleware.sessions.decision import Found, Outcome
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.steps import Create, Delete, End, Look, Reply, Step
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 class ServerSideOutcomes(ServerChanges):

@@ -6,7 +6,7 @@ Three lanes, since a round trip is of one kind: reads (one `MGET`), swaps (one s
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from chirp.errors import StoreUnavailable
@@ -15,7 +15,7 @@ from chirp.middleware.sessions.batch import Batcher, Tell
 from chirp.middleware.sessions.codec import Codec
 from chirp.middleware.sessions.expiry import Lifetime
 from chirp.middleware.sessions.group_commit import GroupCommit
-from chirp.middleware.sessions.merging import Written, written
+from chirp.middleware.sessions.merging import Write, Written, written
 from chirp.middleware.sessions.metering import Lookup, batch_meter
 from chirp.middleware.sessions.redis_client import Link, NoScriptError, NotSent, ResponseError, SentInVain
 from chirp.middleware.sessions.redis_scripts import SWAP
@@ -68,9 +68,11 @@ class RedisNode:
             timeout_seconds=timeout_seconds,
             meter=batch_meter("operations"),
         )
-        self.read = self.reads.ask  # attributes, since a method would be one more call for every request
-        self.write = GroupCommit(self.swaps.ask, codec, lifetime, timeout_seconds=timeout_seconds).write
-        self.run = self.operations.ask
+        # Attributes, since a method would be one more call for every request.
+        self.read: Callable[[str], asyncio.Future[bytes | None]] = self.reads.ask
+        writes = GroupCommit(self.swaps.ask, codec, lifetime, timeout_seconds=timeout_seconds)
+        self.write: Callable[[Write], Awaitable[Written]] = writes.write
+        self.run: Callable[[Operation], asyncio.Future[list[Reply]]] = self.operations.ask
 
     async def aclose(self) -> None:
         await self._link.aclose()

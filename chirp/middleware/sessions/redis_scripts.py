@@ -13,8 +13,8 @@ class Script:
     __slots__ = ("sha", "source")
 
     def __init__(self, source: str) -> None:
-        self.source = source
-        self.sha = hashlib.sha1(source.encode("utf-8"), usedforsecurity=False).hexdigest()
+        self.source: str = source
+        self.sha: str = hashlib.sha1(source.encode("utf-8"), usedforsecurity=False).hexdigest()
 
 
 # KEYS: session keys. ARGV, three for each key: the expected value, the new one ('' deletes), the TTL in

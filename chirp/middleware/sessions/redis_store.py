@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 try:
     from chirp.middleware.sessions import redis_client, redis_cluster, redis_listening
-except ImportError as missing:  # the package redis is an extra; without it the store says so when it is made
-    _missing: ImportError | None = missing
+except ImportError as _found:  # the package redis is an extra; without it the store says so when it is made
+    _missing: ImportError | None = _found
 else:
     _missing = None
 

@@ -21,7 +21,7 @@ from chirp.middleware.sessions.store import NOTHING
 # What takes several round trips, and would leave something behind if a client that goes away ended it in between.
 SEVERAL_STEPS = (Outcome.END, Outcome.REGENERATE, Outcome.ROTATE, Outcome.RENEW)
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 T = TypeVar("T")

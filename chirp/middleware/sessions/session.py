@@ -83,13 +83,13 @@ class Session(TypedDict):
         """Make the session of a first visit, with data as a dict takes it."""
         dict.update(self, data, **more)
         self.id: str | None = None
-        self.is_new = True
-        self.created_at = 0.0
-        self.last_seen_at = 0.0
-        self.user_key = DEFAULT_USER_KEY
-        self.available = True
-        self.accessed = False
-        self.modified = False
+        self.is_new: bool = True
+        self.created_at: float = 0.0
+        self.last_seen_at: float = 0.0
+        self.user_key: str = DEFAULT_USER_KEY
+        self.available: bool = True
+        self.accessed: bool = False
+        self.modified: bool = False
         self._found = NOTHING_PRESENTED
         self._ask = KEEP
         self._presented: str | None = None  # the well-formed id that the cookie held
@@ -332,7 +332,8 @@ class LiveSession(Session):
 
     __slots__ = ()
 
-    __init__ = dict.__init__
+    if not TYPE_CHECKING:  # who are to know the arguments of Session
+        __init__ = dict.__init__
 
 
 def _closed() -> SessionClosed:

@@ -69,7 +69,7 @@ class BuiltInStore(Opening):
 
     def __init__(self, config: SessionConfig, *, value_pattern: str, clock: Callable[[], float]) -> None:
         super().__init__(config, clock)
-        self.cookie_reader = CookieReader(config.cookie_name, value_pattern)
+        self.cookie_reader: CookieReader = CookieReader(config.cookie_name, value_pattern)
         self._cookies = CookieWriter(config)
         self._codec = Codec(config)
         self._lifetime = config.lifetime

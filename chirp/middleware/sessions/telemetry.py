@@ -12,7 +12,7 @@ from chirp.middleware.sessions import metering
 from chirp.middleware.sessions.models import Unfit
 from chirp.middleware.sessions.session_id import is_handle, name_of
 
-log = logging.getLogger("chirp.sessions")
+log: logging.Logger = logging.getLogger("chirp.sessions")
 
 
 class Event(NamedTuple):
