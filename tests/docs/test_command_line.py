@@ -1,4 +1,4 @@
-"""docs/reference/command-line.md is executed: its commands run, and what they print for programs has the form that it shows."""
+"""docs/reference/command-line.md is executed: its commands run, and print for programs what it shows."""
 
 import asyncio
 import json
