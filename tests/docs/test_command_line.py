@@ -110,4 +110,4 @@ def test_every_option_is_in_the_table() -> None:
 
 def test_the_rights_are_those_that_are_enough() -> None:
     """`tests/integration/test_sessions_command_servers.py` tries them."""
-    assert f"```\n{LOOKING}\n{ENDING}\n```" in PAGE.text
+    assert f"<!-- acl: rights -->\n```\n{LOOKING}\n{ENDING}\n```" in PAGE.text
