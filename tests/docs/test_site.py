@@ -136,6 +136,19 @@ def test_each_public_module_is_looked_at() -> None:
     assert found == set(MODULES)
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_texts_beside_the_site_lead_somewhere(name: str, pages: dict[Path, Html], site: Path) -> None:
+    """To a file, and in a page of the documentation to a place that is there."""
+    links = re.findall(r"\]\(([^)\s]+)\)", ROOT.joinpath(name).read_text("utf-8"))
+    for parts in map(urlsplit, links):
+        if parts.scheme:
+            continue
+        assert ROOT.joinpath(parts.path).exists(), parts.path
+        if parts.fragment:
+            page = site / Path(parts.path).relative_to("docs").with_suffix(".html")
+            assert parts.fragment in pages[page].places
+
+
 @pytest.mark.parametrize(
     ("page", "line", "told"),
     [
