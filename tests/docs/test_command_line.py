@@ -1,4 +1,4 @@
-"""docs/reference/command-line.md is executed: its commands run, and what they print for programs has the form that it shows."""
+"""docs/reference/command-line.md is executed: its commands run, and print for programs what it shows."""
 
 import asyncio
 import json
@@ -110,4 +110,4 @@ def test_every_option_is_in_the_table() -> None:
 
 def test_the_rights_are_those_that_are_enough() -> None:
     """`tests/integration/test_sessions_command_servers.py` tries them."""
-    assert f"```\n{LOOKING}\n{ENDING}\n```" in PAGE.text
+    assert f"<!-- acl: rights -->\n```\n{LOOKING}\n{ENDING}\n```" in PAGE.text

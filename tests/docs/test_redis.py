@@ -1,30 +1,25 @@
-"""docs/how-to/redis.md is executed: each of its programs reaches the servers that the text around it is about."""
+"""docs/how-to/redis.md is executed: each of its programs reaches the server that the text around it is about."""
 
 import asyncio
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page_kit import app_with, visits
 from programs import Document
 from redis import Redis
-from servers import OwnServer, program_on_path
-from starlette.testclient import TestClient
+from servers import OwnServer
 from typer.testing import CliRunner
 from visits import put, read, visit
 
 from benchmarks.cluster import RunningCluster
-from benchmarks.sentinel import Watched, watched
 from chirp import (
-    App,
     RedisSessionStore,
     SessionConfig,
-    SessionMiddleware,
     checks,
-    get_session,
     regenerate_session,
     rotate_session,
 )
@@ -41,38 +36,6 @@ PAGE = Document("docs/how-to/redis.md")
 def server(own_server: Callable[..., OwnServer]) -> OwnServer:
     """The programs use the default prefix, so they get a server that nobody else uses."""
     return own_server()
-
-
-@pytest.fixture(scope="module")
-def sentinels() -> Iterator[Watched]:
-    """Sentinels that watch a primary and its replica."""
-    with watched(binary=program_on_path()) as started:
-        yield started
-
-
-def app_with(module: dict[str, Any]) -> App:
-    """Put a program's store to use, as the page says."""
-    app = App()
-    app.add_middleware(SessionMiddleware(replace(module["config"], store=module["store"])))
-
-    @app.route("/")
-    async def index() -> dict[str, int]:
-        session = get_session()
-        session["visits"] = session.get("visits", 0) + 1
-        return {"visits": session["visits"]}
-
-    return app
-
-
-def visits(app: App) -> list[int]:
-    """Return what ten browsers are told at their second visit."""
-    counts = []
-    with TestClient(app) as client:
-        for _ in range(10):
-            client.cookies.clear()
-            client.get("/")
-            counts.append(client.get("/").json()["visits"])
-    return counts
 
 
 def connections_of(server: OwnServer) -> int:
@@ -105,20 +68,6 @@ def test_the_pool_program(server: OwnServer, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("REDIS_URL", server.url)
     assert visits(PAGE.run("pool")["app"]) == [2] * 10
     assert connections_of(server) == 0
-
-
-def test_the_sentinel_program(sentinels: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It asks the sentinels where the primary is."""
-    monkeypatch.setenv("REDIS_SENTINELS", ",".join(f"{host}:{port}" for host, port in sentinels.addresses))
-    assert visits(app_with(PAGE.run("sentinel"))) == [2] * 10
-    with Redis.from_url(sentinels.primary().url) as client:
-        assert len(client.keys("chirp:session:*")) == 10
-
-
-def test_the_cluster_program(redis_cluster: RunningCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It finds the whole cluster from two of its nodes."""
-    monkeypatch.setenv("REDIS_NODES", ",".join(f"127.0.0.1:{node.port}" for node in redis_cluster.nodes[:2]))
-    assert visits(app_with(PAGE.run("cluster"))) == [2] * 10
 
 
 def acl(name: str) -> list[str]:

@@ -4,14 +4,14 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
+from programs import ROOT, Document
 
-from chirp.middleware.sessions import SessionConfig
+from chirp.middleware.sessions import RedisSessionStore
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT.joinpath("docs/explanation/security.md").read_text("utf-8")
+DOCUMENT = Document("docs/explanation/security.md")
+PAGE = DOCUMENT.text
 COLUMNS = ["requirement", "gist", "how it is met", "shown by", "left to the app"]
 WITHOUT_TEST = "the app's"
 TABLES = {
@@ -76,13 +76,18 @@ def test_every_requirement_of_the_two_chapters_has_a_line() -> None:
     assert tuple(row[0].split()[0] for row in ROWS if re.match(r"\d+\.\d+\.\d+ \(L[123]\)", row[0])) == ASVS
 
 
-def test_the_settings_to_begin_with_are_a_config() -> None:
-    """With a secret and a store in place of the dots."""
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    names = {"SessionConfig": SessionConfig, "secret": "s" * 43}
-    text = block.replace("secret_key=...", "secret_key=secret").replace("RedisSessionStore(...)", "None")
-    config = eval(compile(text, "docs/explanation/security.md", "eval"), names)  # noqa: S307 - that is the test
+def test_every_python_block_is_a_program_that_is_executed() -> None:
+    """No example escapes these tests."""
+    DOCUMENT.expect_all_tested(globals())
+
+
+def test_the_strict_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings to begin with are a config, with a store on Redis."""
+    monkeypatch.setenv("SECRET_KEY", "s" * 43)
+    monkeypatch.setenv("REDIS_URL", "rediss://shop:password@redis.example.com:6380/0")
+    config = DOCUMENT.run("strict")["config"]
     assert (config.cookie_name, config.window, config.lifetime.absolute) == ("__Host-id", 1800, 28800)
+    assert isinstance(config.store, RedisSessionStore)
 
 
 def test_security_md_leads_to_the_page() -> None:

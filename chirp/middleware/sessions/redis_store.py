@@ -89,6 +89,7 @@ class RedisSessionStore(LimitedStore):
         return f"<RedisSessionStore: keys {self.key_prefix}*, in use on {len(self._nodes)} event loops>"
 
     async def aclose(self) -> None:
+        """Close the connections that this store itself made on this event loop; it may be used again afterwards."""
         await self._nodes.aclose()
 
     def _make_nodes(self) -> Nodes:
