@@ -2,6 +2,7 @@
 
 import logging
 
+from starlette.middleware import sessions as starlettes_sessions
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,11 +31,17 @@ from chirp.middleware.sessions.telemetry import outage, refusal
 
 CLOSINGS = {503: (1013, "sessions are unavailable"), 409: (1008, "too many sessions")}  # codes of IANA's registry
 
-# In this place a mounted app may have sessions of its own; what Litestar's methods put there would just be lost.
-REPLACED = (
+REPLACED_BY_LITESTAR = (
     'scope["session"] was replaced: set_session, clear_session and session middlewares of Litestar cannot be used with '
     "ASGISessionMiddleware; change the session, as in request.session.update(...) or request.session.clear()"
 )
+REPLACED = (
+    'scope["session"] was replaced by a plain dict or deleted, which is not stored: change the session, as in '
+    "request.session.update(...) or request.session.clear(); if a session middleware of a mounted app did it, put the "
+    "path into exclude_paths"
+)
+# Before it had a class for them, Starlette's own middleware, which a mounted app may have, put plain dicts there.
+PLAIN_DICTS_ARE_ASSIGNED = hasattr(starlettes_sessions, "Session")
 
 log = logging.getLogger("chirp.sessions")
 
@@ -154,9 +161,9 @@ class _Response:
             await send(message)
             return
         session = self._session
-        if self._scope.get("session") is not session and "litestar_app" in self._scope:
+        if self._scope.get("session") is not session and (lost := _why_lost(self._scope)):
             self._started = session._closed = True  # the 500 that comes of it stores nothing
-            raise RuntimeError(REPLACED)
+            raise RuntimeError(lost)
         # Set first: if the session cannot be stored, an error handler inside may still send its own response.
         self._started = session._closed = session._started = True
         message["headers"] = headers = list(message.get("headers", ()))  # any iterable, says ASGI
@@ -190,6 +197,16 @@ class _Response:
         log.warning("store unavailable, the response is replaced: %s", error, extra=outage(error.session))
         answer = unavailable(self._scope.get("method"), handled=True, saved=self._session._cookie)
         await _refuse(self._scope, self._receive, self._outer_send, answer)
+
+
+def _why_lost(scope: Scope) -> str | None:
+    """Return why nobody stores what is in the session's place; None if it may be another middleware's session."""
+    if "litestar_app" in scope:
+        return REPLACED_BY_LITESTAR
+    found = scope.get("session")
+    # starsessions has plain dicts, and its handler beside them.
+    assigned = type(found) is dict and PLAIN_DICTS_ARE_ASSIGNED and "session_handler" not in scope
+    return REPLACED if assigned or found is None else None
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
