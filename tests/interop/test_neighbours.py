@@ -78,7 +78,7 @@ def test_a_middleware_inside_changes_the_session_before_and_after_the_endpoint()
 
 
 def test_a_middleware_outside_finds_the_session_stored_already() -> None:
-    """Before the endpoint there is none; after it, it can be read."""
+    """Before the endpoint there is none; after it, `request.session` can be read, and `get_session()` has none."""
     seen: list[Any] = []
 
     async def around(request: Request, call_next: Any) -> Any:
@@ -87,6 +87,8 @@ def test_a_middleware_outside_finds_the_session_stored_already() -> None:
         seen.append("session" in request.scope)
         response = await call_next(request)
         seen.append(request.session["endpoint"])
+        with pytest.raises(LookupError):
+            get_session()
         with pytest.raises(SessionClosed):
             request.session["after"] = 1
         return response

@@ -138,3 +138,17 @@ def test_an_excluded_path_may_put_there_what_it_likes() -> None:
 
     answer = mounting(Middleware(own), exclude_paths=("/sub",)).get("/sub/")
     assert (answer.json(), cookies_set(answer)) == (1, [])
+
+
+async def test_an_app_that_catches_the_refusal_may_answer() -> None:
+    """With a response of its own, for which nothing is stored."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assign(Request(scope))
+        start = {"type": "http.response.start", "status": 200, "headers": []}
+        with pytest.raises(RuntimeError):
+            await send(start)
+        await send({**start, "status": 500})
+
+    sent = await call_asgi(ASGISessionMiddleware(app, config_with()), http_scope())
+    assert sent == [{"type": "http.response.start", "status": 500, "headers": []}]

@@ -53,6 +53,7 @@ class ASGISessionMiddleware:
     Add it with the framework's `add_middleware`, so that it runs inside what turns unhandled exceptions into 500s:
     from outside, such a 500 is a response like any other, and the session is stored. Inside another one with the same
     `cookie_name`, as in a mounted app, it leaves the session to the outer one.
+    A plain dict that the app has put into `scope["session"]` would be lost: the response is a `RuntimeError` then.
 
     Args:
         app: the ASGI app inside.
