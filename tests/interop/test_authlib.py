@@ -1,10 +1,10 @@
 """Authlib's client for Starlette keeps the state of its logins in the session: OAuth 2.0 with PKCE."""
 
 import asyncio
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
-import pytest
 from authlib.integrations.starlette_client import OAuth
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -12,10 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from visits import CONFIG
 
 from chirp import ASGISessionMiddleware, MemorySessionStore, SessionConfig
-
-CONFIG = SessionConfig("secret-of-the-tests-with-32-bytes")
 
 
 async def give_token(request: Request) -> JSONResponse:
@@ -58,18 +57,16 @@ def state_of(answer: httpx2.Response) -> str:
     return parse_qs(urlsplit(answer.headers["location"]).query)["state"][0]
 
 
-@pytest.mark.parametrize("store", ["cookie", "memory"])
-def test_a_login_completes(store: str) -> None:
+def test_a_login_completes(each_config: SessionConfig) -> None:
     """The state and the verifier of PKCE are in the session when the browser comes back."""
-    config = SessionConfig(CONFIG.secret_key, store=MemorySessionStore(CONFIG)) if store == "memory" else CONFIG
-    with TestClient(site(config), follow_redirects=False) as client:
+    with TestClient(site(each_config), follow_redirects=False) as client:
         state = state_of(client.get("/login"))
         assert client.get("/back", params={"code": "any", "state": state}).json() is True
 
 
 async def test_two_logins_that_start_at_the_same_time_both_complete() -> None:
     """What each of them adds is merged; of logins one after the other, Authlib itself drops the first."""
-    app = site(SessionConfig(CONFIG.secret_key, store=MemorySessionStore(CONFIG)), together=asyncio.Barrier(2))
+    app = site(replace(CONFIG, store=MemorySessionStore(CONFIG)), together=asyncio.Barrier(2))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as client:
         await client.get("/visit")
         for answer in await asyncio.gather(client.get("/login"), client.get("/login")):

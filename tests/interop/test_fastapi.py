@@ -1,5 +1,6 @@
 """FastAPI: the session as a dependency, and what becomes of it around an endpoint."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, WebSocket
 from fastapi.responses import PlainTextResponse
+from process_kit import processes, until
 from starlette.testclient import TestClient
 
 from chirp import (
@@ -143,6 +145,67 @@ def test_a_change_before_yield_is_stored_and_one_after_it_is_refused(app: FastAP
     client = TestClient(app)
     client.get("/set")
     assert (len(refused), client.get("/stored").json()) == (1, {"before": 1})
+
+
+def test_a_dependency_of_the_function_may_change_the_session_after_yield(app: FastAPI) -> None:
+    """With `scope="function"` its exit runs when the endpoint has returned, before the response."""
+
+    async def around(session: CurrentSession) -> AsyncIterator[None]:
+        session["before"] = 1
+        yield
+        session["after"] = session["endpoint"]
+
+    @app.get("/set", dependencies=[Depends(around, scope="function")])
+    def page(session: CurrentSession) -> None:
+        session["endpoint"] = 1
+
+    client = TestClient(app)
+    client.get("/set")
+    assert client.get("/stored").json() == {"before": 1, "endpoint": 1, "after": 1}
+
+
+def test_an_app_that_is_mounted_is_given_the_same_session(app: FastAPI) -> None:
+    """It needs no middleware of its own."""
+    mounted = FastAPI()
+
+    @mounted.get("/set")
+    async def set_name(session: CurrentSession) -> None:
+        session["name"] = "ada"
+
+    app.mount("/sub", mounted)
+    client = TestClient(app)
+    client.get("/sub/set")
+    assert client.get("/stored").json() == {"name": "ada"}
+
+
+def test_a_late_change_inside_a_value_is_logged(app: FastAPI, caplog: pytest.LogCaptureFixture) -> None:
+    """After `yield` it raises nothing, and is lost."""
+
+    async def around(session: CurrentSession) -> AsyncIterator[None]:
+        cart = session.setdefault("cart", [])
+        yield
+        cart.append(1)
+
+    @app.get("/set", dependencies=[Depends(around)])
+    async def page() -> None:
+        pass
+
+    client = TestClient(app)
+    client.get("/set")
+    assert ["the change is lost" in record.getMessage() for record in caplog.records] == [True]
+    assert client.get("/stored").json() == {"cart": []}
+
+
+def test_uvicorn_serves_it_and_leaves_no_connection(redis_url: str, key_prefix: str) -> None:
+    """A process of its own, from its start to its end by a signal, with every warning an error."""
+    with processes(redis_url, key_prefix) as running:
+        command = ["-m", "uvicorn", "--fd", "{fd}", "--log-level", "error", "--ws", "none", "fastapi_site:app"]
+        with running.serving(command) as site:
+            assert [site.visit()["count"] for _ in range(2)] == [1, 2]
+            assert running.connections() >= 1
+            ended = site.end()
+        assert (ended.code in (0, -signal.SIGTERM), ended.err) == (True, "")
+        until(lambda: running.connections() == 0)
 
 
 def test_a_background_task_reads_and_cannot_change(app: FastAPI) -> None:

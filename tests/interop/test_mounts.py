@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
+from starsessions import InMemoryStore, load_session
+from starsessions import SessionMiddleware as StarsessionsMiddleware
 
 from chirp import ASGISessionMiddleware, SessionConfig, get_session
 
@@ -49,6 +51,21 @@ def test_a_second_middleware_with_another_cookie_has_a_session_of_its_own() -> N
     """Neither sees what is in the other."""
     client = site("of_the_mounted_app")
     assert [client.get(path).json() for path in ("/", "/sub/", "/")] == [[1, 1], [1, 1], [2, 2]]
+
+
+def test_starsessions_in_a_mounted_app_keep_a_session_of_their_own() -> None:
+    """They are plain dicts, as what an app assigns by mistake, and are told from it by the handler beside them."""
+
+    async def count_theirs(request: Request) -> JSONResponse:
+        await load_session(request)
+        request.session["visits"] = request.session.get("visits", 0) + 1
+        return JSONResponse(request.session["visits"])
+
+    theirs = Middleware(StarsessionsMiddleware, store=InMemoryStore(), cookie_https_only=False)
+    mounted = Starlette(routes=[Route("/", count_theirs)], middleware=[theirs])
+    ours = Middleware(ASGISessionMiddleware, config=SessionConfig(SECRET))
+    client = TestClient(Starlette(routes=[Route("/", count), Mount("/sub", mounted)], middleware=[ours]))
+    assert [client.get(path).json() for path in ("/", "/sub/", "/sub/", "/")] == [[1, 1], 1, 2, [2, 2]]
 
 
 def test_a_second_middleware_has_the_session_where_the_outer_one_excludes_the_path() -> None:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, assert_type
+from typing import Annotated, Any, assert_type
 
 import msgspec
+from fastapi import Depends, FastAPI, WebSocket
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chirp.errors import ChirpError, ConfigurationError, SessionError, StoreUnavailable
+from chirp.fastapi import CurrentSession, session_as
 from chirp.middleware.auth import (
     AuthConfig,
     AuthMiddleware,
@@ -243,3 +245,35 @@ def migrated(client: Any) -> SessionConfig:
         Former("sid2", path="/app", convert=lambda data: data),
     )
     return replace(config, predecessors=old)
+
+
+api = FastAPI()
+api.add_middleware(ASGISessionMiddleware, config=config)
+
+
+CurrentShop = Annotated[Shop, Depends(session_as(Shop))]
+
+
+@api.post("/cart/{item}")
+async def add_to_cart(item: str, shop: CurrentShop) -> int:
+    shop.cart.append(item)
+    assert_type(shop.cart, list[str])
+    return len(shop.cart)
+
+
+@api.get("/")
+def read_in_a_thread(session: CurrentSession) -> dict[str, Any]:
+    assert_type(session, Session)
+    assert_type(session.id, str | None)
+    return session
+
+
+@api.get("/same")
+async def same(session: Annotated[Session, Depends(get_session)]) -> bool:
+    return session.is_new
+
+
+@api.websocket("/socket")
+async def talk(websocket: WebSocket, session: CurrentSession) -> None:
+    session["talks"] = session.get("talks", 0) + 1
+    await websocket.accept()

@@ -2,6 +2,7 @@
 
 import logging
 
+from starlette.middleware import sessions as starlettes_sessions
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,11 +31,17 @@ from chirp.middleware.sessions.telemetry import outage, refusal
 
 CLOSINGS = {503: (1013, "sessions are unavailable"), 409: (1008, "too many sessions")}  # codes of IANA's registry
 
-# In this place a mounted app may have sessions of its own; what Litestar's methods put there would just be lost.
-REPLACED = (
+REPLACED_BY_LITESTAR = (
     'scope["session"] was replaced: set_session, clear_session and session middlewares of Litestar cannot be used with '
     "ASGISessionMiddleware; change the session, as in request.session.update(...) or request.session.clear()"
 )
+REPLACED = (
+    'scope["session"] was replaced by a plain dict or deleted, which is not stored: change the session, as in '
+    "request.session.update(...) or request.session.clear(); if a session middleware of a mounted app did it, put the "
+    "path into exclude_paths"
+)
+# Before it had a class for them, Starlette's own middleware, which a mounted app may have, put plain dicts there.
+PLAIN_DICTS_ARE_ASSIGNED = hasattr(starlettes_sessions, "Session")
 
 log: logging.Logger = logging.getLogger("chirp.sessions")
 
@@ -46,6 +53,7 @@ class ASGISessionMiddleware:
     Add it with the framework's `add_middleware`, so that it runs inside what turns unhandled exceptions into 500s:
     from outside, such a 500 is a response like any other, and the session is stored. Inside another one with the same
     `cookie_name`, as in a mounted app, it leaves the session to the outer one.
+    A plain dict that the app has put into `scope["session"]` would be lost: the response is a `RuntimeError` then.
 
     Args:
         app: the ASGI app inside.
@@ -154,9 +162,9 @@ class _Response:
             await send(message)
             return
         session = self._session
-        if self._scope.get("session") is not session and _is_by_litestar(self._scope):
+        if self._scope.get("session") is not session and (lost := _why_lost(self._scope)):
             self._started = session._closed = True  # the 500 that comes of it stores nothing
-            raise RuntimeError(REPLACED)
+            raise RuntimeError(lost)
         # Set first: if the session cannot be stored, an error handler inside may still send its own response.
         self._started = session._closed = session._started = True
         message["headers"] = headers = list(message.get("headers", ()))  # any iterable, says ASGI
@@ -192,9 +200,14 @@ class _Response:
         await _refuse(self._scope, self._receive, self._outer_send, answer)
 
 
-def _is_by_litestar(scope: Scope) -> bool:
-    """Tell whether a handler of Litestar answers, and not an app that is mounted there."""
-    return "litestar_app" in scope and not hasattr(scope.get("route_handler"), "is_mount")
+def _why_lost(scope: Scope) -> str | None:
+    """Return why nobody stores what is in the session's place; None if it may be another middleware's session."""
+    if "litestar_app" in scope and not hasattr(scope.get("route_handler"), "is_mount"):  # but for an app mounted there
+        return REPLACED_BY_LITESTAR
+    found = scope.get("session")
+    # starsessions has plain dicts, and its handler beside them.
+    assigned = type(found) is dict and PLAIN_DICTS_ARE_ASSIGNED and "session_handler" not in scope
+    return REPLACED if assigned or found is None else None
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
