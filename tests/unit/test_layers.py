@@ -30,7 +30,7 @@ LAYERS = (
         "decision",
         "user_index",
     ),
-    ("session", "current", "opening", "store", "steps", "merging", "metering", "telemetry"),
+    ("noting", "session", "current", "opening", "store", "steps", "merging", "metering", "telemetry"),
     (
         "redis_wire",
         "redis_sentinel",

@@ -3,20 +3,18 @@
 Nothing here knows a store, a clock or asyncio.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chirp.errors import ConfigurationError, SessionClosed
+from chirp.errors import ConfigurationError
 from chirp.middleware.sessions import session_id
 from chirp.middleware.sessions.about import AS_USUAL, About, AboutChange, changed
 from chirp.middleware.sessions.config import check_max_age
 from chirp.middleware.sessions.decision import Ask, Found
-from chirp.middleware.sessions.typed import TypedDict
+from chirp.middleware.sessions.noting import NotingDict
 
 if TYPE_CHECKING:
     from chirp.middleware.sessions.cookie import SetCookie
-
-NESTED = (dict, list)  # JSON values with something inside, which can change without the session noticing
 
 NOTHING_PRESENTED, KEEP = Found.NOTHING_PRESENTED, Ask.KEEP
 NO_DATA: Mapping[str, Any] = {}
@@ -31,7 +29,7 @@ class Saver(Protocol):
         ...
 
 
-class Session(TypedDict):
+class Session(NotingDict):
     """One browser's session: a dict of JSON values, with what is known about it as attributes.
 
     A handler sees an empty dict on a first visit. Names with a leading underscore belong to the stores and
@@ -56,27 +54,22 @@ class Session(TypedDict):
         "_asked_since",
         "_base",
         "_client",
-        "_closed",
         "_committed",
         "_cookie",
         "_found",
         "_handle",
         "_https",
         "_key",
-        "_lent",
         "_presented",
         "_saver",
         "_slides",
         "_started",
         "_stored",
-        "accessed",
         "available",
         "created_at",
         "id",
         "is_new",
         "last_seen_at",
-        "modified",
-        "user_key",
     )
 
     def __init__(self, data: Mapping[str, Any] = NO_DATA, /, **more: Any) -> None:
@@ -192,67 +185,6 @@ class Session(TypedDict):
             )
         await self._saver.save_now(self)
 
-    def mark_accessed(self) -> None:
-        """Record that the handler obtained the session."""
-        self.accessed = True
-
-    def mark_modified(self) -> None:
-        """Record that a top-level key, or something inside a value, is about to change.
-
-        Raises:
-            SessionClosed: the response has started.
-        """
-        if self._closed:
-            raise _closed()
-        self.accessed = self.modified = self._lent = True
-
-    def __getitem__(self, key: str) -> Any:
-        self.accessed = True
-        value = dict.__getitem__(self, key)
-        if type(value) in NESTED:
-            self._lent = True
-        return value
-
-    def get(self, key: str, default: Any = None) -> Any:
-        self.accessed = True
-        value = dict.get(self, key, default)
-        if type(value) in NESTED:
-            self._lent = True
-        return value
-
-    def __contains__(self, key: object) -> bool:
-        self.accessed = True
-        return dict.__contains__(self, key)
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        if self._closed:
-            raise _closed()
-        self.accessed = self.modified = True
-        if isinstance(value, NESTED) or key == self.user_key:
-            self._lent = True
-        dict.__setitem__(self, key, value)
-
-    def __delitem__(self, key: str) -> None:
-        self.mark_modified()
-        dict.__delitem__(self, key)
-
-    def pop(self, key: str, *default: Any) -> Any:
-        if dict.__contains__(self, key):
-            self.mark_modified()
-        self.accessed = True
-        return dict.pop(self, key, *default)
-
-    def popitem(self) -> tuple[str, Any]:
-        if dict.__len__(self):
-            self.mark_modified()
-        return dict.popitem(self)
-
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        if not dict.__contains__(self, key):
-            self.mark_modified()
-        self.accessed = self._lent = True
-        return dict.setdefault(self, key, default)
-
     def clear(self) -> None:
         """End the session: its document dies and the browser's cookie is deleted.
 
@@ -268,10 +200,6 @@ class Session(TypedDict):
             self._asked_since = Ask.END
         self._begin_anew()
         dict.clear(self)
-
-    def __reduce__(self) -> tuple[type[dict[str, Any]], tuple[dict[str, Any]]]:
-        # A copy is data alone: a second object with the same claim on the stored document would overwrite it.
-        return dict, (dict(self),)
 
     def _lead_to(self, presented: str | None, key: str = "") -> None:
         """Take another id as the one that leads to the document."""
@@ -334,40 +262,3 @@ class LiveSession(Session):
 
     if not TYPE_CHECKING:  # who are to know the arguments of Session
         __init__ = dict.__init__
-
-
-def _closed() -> SessionClosed:
-    return SessionClosed(
-        "the session was changed after the response had started, when nothing is saved any more; "
-        "change it before the first byte is sent, or between session.reopen() and await session.save()"
-    )
-
-
-def _marked(name: str, *, changes: bool = False, lends: bool = False) -> Callable[..., Any]:
-    """Make a dict method tell the session that it is read or changed, or that its values are given out."""
-    plain = getattr(dict, name)
-    if changes:
-
-        def method(self: Session, *args: Any, **kwargs: Any) -> Any:
-            self.mark_modified()
-            return plain(self, *args, **kwargs)
-    else:
-
-        def method(self: Session, *args: Any, **kwargs: Any) -> Any:
-            self.accessed = True
-            self._lent = self._lent or lends
-            return plain(self, *args, **kwargs)
-
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = plain.__doc__
-    return method
-
-
-for _name in ("update", "__ior__"):
-    setattr(Session, _name, _marked(_name, changes=True))
-_LOOKS = ("__iter__", "__reversed__", "__len__", "__repr__", "keys")
-_GIVES = ("items", "values", "copy", "__or__", "__ror__", "__eq__", "__ne__")  # comparing hands values to their `==`
-for _name in _LOOKS:
-    setattr(Session, _name, _marked(_name))
-for _name in _GIVES:
-    setattr(Session, _name, _marked(_name, lends=True))
