@@ -16,10 +16,12 @@ from chirp.errors import StoreUnavailable
 PAGE = Document("docs/how-to/tls.md")
 
 
-async def stored_over_tls(redis_url: str, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Store a session by the page's program, at a server that shows a certificate of this authority."""
+async def stored_over_tls(
+    redis_url: str, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, *, name: str = "127.0.0.1"
+) -> dict[str, Any]:
+    """Store a session by the page's program, at a server that shows a certificate of this authority for this name."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.issue_cert(name).configure_cert(context)
     async with proxied(redis_url, tls=context) as proxy:
         monkeypatch.setenv("REDIS_URL", proxy.url)
         store = PAGE.run("url")["store"]
@@ -57,3 +59,11 @@ def test_a_certificate_of_somebody_else_is_an_outage(
     """As the page says."""
     with pytest.raises(StoreUnavailable):
         asyncio.run(stored_over_tls(redis_url, trustme.CA(), monkeypatch))
+
+
+def test_a_certificate_for_another_name_is_an_outage(
+    redis_url: str, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authority vouches for it, and it is not this server's."""
+    with pytest.raises(StoreUnavailable):
+        asyncio.run(stored_over_tls(redis_url, authority, monkeypatch, name="redis.example.com"))
