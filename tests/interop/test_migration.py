@@ -381,6 +381,16 @@ async def test_a_value_of_another_type_is_nothing(move: MakeMove, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", IN_REDIS)
+async def test_a_value_larger_than_any_cookie_is_not_looked_for(move: MakeMove, kind: str) -> None:
+    """Whatever a client sends, the old Redis is asked for nothing larger."""
+    site = move(kind)
+    value = "x" * 8193
+    await site.redis.set(f"{site.prefix}old:{value}", b'{"a":1}')
+    site.migrate()
+    assert (await site.client.get("/", headers={"cookie": f"session={value}"})).json() == {}
+
+
+@pytest.mark.parametrize("kind", IN_REDIS)
 async def test_what_is_no_session_is_not_ended(move: MakeMove, kind: str) -> None:
     """Or whoever logs out with a cookie of his own making could delete any key under the prefix."""
     site = move(kind)
