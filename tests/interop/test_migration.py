@@ -380,6 +380,21 @@ async def test_a_value_of_another_type_is_nothing(move: MakeMove, kind: str) -> 
     assert (await site.client.get("/", headers={"cookie": "session=x"})).status_code == 200
 
 
+async def test_a_response_that_many_requests_share_is_not_changed(move: MakeMove) -> None:
+    """Others would be signed out by the deletion."""
+    shared = Response(headers={"vary": "Cookie"})
+
+    def leave(request: Request) -> Response:
+        log_out(request)
+        return shared
+
+    site = move("starlette")
+    await site.sign_in()
+    site.migrate("app")
+    assert deletes(await site.visit(leave))
+    assert "set-cookie" not in shared.headers
+
+
 @pytest.mark.parametrize("kind", IN_REDIS)
 async def test_a_value_larger_than_any_cookie_is_not_looked_for(move: MakeMove, kind: str) -> None:
     """Whatever a client sends, the old Redis is asked for nothing larger."""
