@@ -380,6 +380,18 @@ async def test_a_value_of_another_type_is_nothing(move: MakeMove, kind: str) -> 
     assert (await site.client.get("/", headers={"cookie": "session=x"})).status_code == 200
 
 
+@pytest.mark.parametrize("kind", IN_REDIS)
+async def test_an_old_session_without_an_expiry_ends_as_well(move: MakeMove, kind: str) -> None:
+    """It would stay for ever."""
+    site = move(kind)
+    await site.sign_in()
+    (key,) = await site.old_keys()
+    await site.redis.persist(key)
+    site.migrate()
+    await site.visit()
+    assert 0 < await site.redis.pttl(key) <= GRACE_MS
+
+
 async def test_a_response_that_many_requests_share_is_not_changed(move: MakeMove) -> None:
     """Others would be signed out by the deletion."""
     shared = Response(headers={"vary": "Cookie"})
