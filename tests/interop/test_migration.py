@@ -392,6 +392,18 @@ async def test_an_old_session_without_an_expiry_ends_as_well(move: MakeMove, kin
     assert 0 < await site.redis.pttl(key) <= GRACE_MS
 
 
+@pytest.mark.parametrize("kind", IN_REDIS)
+async def test_an_old_session_that_ends_sooner_lives_no_longer(move: MakeMove, kind: str) -> None:
+    """The grace prolongs nothing."""
+    site = move(kind)
+    await site.sign_in()
+    (key,) = await site.old_keys()
+    await site.redis.pexpire(key, GRACE_MS // 2)
+    site.migrate()
+    await site.visit()
+    assert await site.redis.pttl(key) <= GRACE_MS // 2
+
+
 async def test_a_response_that_many_requests_share_is_not_changed(move: MakeMove) -> None:
     """Others would be signed out by the deletion."""
     shared = Response(headers={"vary": "Cookie"})
