@@ -219,7 +219,7 @@ async def test_the_rights_that_are_documented_are_enough(
     make_store: MakeStore, server: OwnServer, key_prefix: str
 ) -> None:
     """Those for sessions, and two commands and a channel more."""
-    documented = ROOT.joinpath("docs/redis.md").read_text("utf-8")
+    documented = ROOT.joinpath("docs/how-to/redis.md").read_text("utf-8")
     assert "`+publish +subscribe` and the channel `&chirp:session:ended`" in documented
     _, *rights = re.findall(r"resetchannels (-@all .*)$", documented, re.MULTILINE)[0].split()
     rules = [f"~{key_prefix}*", "resetchannels", "-@all", *rights, "+publish", "+subscribe", f"&{key_prefix}{CHANNEL}"]

@@ -381,6 +381,55 @@ async def test_a_value_of_another_type_is_nothing(move: MakeMove, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", IN_REDIS)
+async def test_an_old_session_without_an_expiry_ends_as_well(move: MakeMove, kind: str) -> None:
+    """It would stay for ever."""
+    site = move(kind)
+    await site.sign_in()
+    (key,) = await site.old_keys()
+    await site.redis.persist(key)
+    site.migrate()
+    await site.visit()
+    assert 0 < await site.redis.pttl(key) <= GRACE_MS
+
+
+@pytest.mark.parametrize("kind", IN_REDIS)
+async def test_an_old_session_that_ends_sooner_lives_no_longer(move: MakeMove, kind: str) -> None:
+    """The grace prolongs nothing."""
+    site = move(kind)
+    await site.sign_in()
+    (key,) = await site.old_keys()
+    await site.redis.pexpire(key, GRACE_MS // 2)
+    site.migrate()
+    await site.visit()
+    assert await site.redis.pttl(key) <= GRACE_MS // 2
+
+
+async def test_a_response_that_many_requests_share_is_not_changed(move: MakeMove) -> None:
+    """Others would be signed out by the deletion."""
+    shared = Response(headers={"vary": "Cookie"})
+
+    def leave(request: Request) -> Response:
+        log_out(request)
+        return shared
+
+    site = move("starlette")
+    await site.sign_in()
+    site.migrate("app")
+    assert deletes(await site.visit(leave))
+    assert "set-cookie" not in shared.headers
+
+
+@pytest.mark.parametrize("kind", IN_REDIS)
+async def test_a_value_larger_than_any_cookie_is_not_looked_for(move: MakeMove, kind: str) -> None:
+    """Whatever a client sends, the old Redis is asked for nothing larger."""
+    site = move(kind)
+    value = "x" * 8193
+    await site.redis.set(f"{site.prefix}old:{value}", b'{"a":1}')
+    site.migrate()
+    assert (await site.client.get("/", headers={"cookie": f"session={value}"})).json() == {}
+
+
+@pytest.mark.parametrize("kind", IN_REDIS)
 async def test_what_is_no_session_is_not_ended(move: MakeMove, kind: str) -> None:
     """Or whoever logs out with a cookie of his own making could delete any key under the prefix."""
     site = move(kind)

@@ -21,6 +21,9 @@ from chirp.middleware.sessions import (
     get_session,
 )
 from chirp.middleware.sessions.connections import OpenConnections
+from chirp.middleware.sessions.current import current_session
+from chirp.middleware.sessions.session_id import hash_id
+from chirp.middleware.sessions.steps import Delete
 from chirp.testing import Browser
 
 FRONTS = ("asgi", "app")
@@ -386,6 +389,62 @@ async def test_what_the_app_closes_itself_is_not_closed_again(kind: str, store: 
     async with asyncio.timeout(5):
         await ASGISessionMiddleware(app, with_store(store))(scope, asyncio.Event().wait, send)  # type: ignore[arg-type]
     assert sent[-1] is last
+
+
+@pytest.mark.parametrize("leads_to", ["itself", "another session"])
+async def test_a_planted_tombstone_closes_what_it_stands_for(
+    leads_to: str, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It neither keeps the look from ending, nor passes for the session."""
+    monkeypatch.setattr("chirp.middleware.sessions.connections.RECHECK_SECONDS", 0.01)
+    cookie, other = [await stored_session(store, {"a": number}) for number in (1, 2)]
+    async with held(streams("asgi", store), "http", cookie) as connection, asyncio.timeout(5):
+        await connection.until_body()
+        await listening(store)
+        successor = cookie if leads_to == "itself" else other
+        store._set(store.key_for(cookie), b"moved " + hash_id(successor).encode(), 30_000)
+        await connection.ended()
+
+
+async def test_a_connection_stays_open_when_the_trace_of_a_rotation_is_gone(
+    store: WatchedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look has followed it to where the session is now."""
+    monkeypatch.setattr("chirp.middleware.sessions.connections.RECHECK_SECONDS", 0.01)
+    cookie = await stored_session(store, {"a": 1})
+    visitor = Browser(store, cookie)
+    async with held(streams("asgi", store), "http", cookie) as connection:
+        await connection.until_body()
+        await listening(store)
+        await visitor.visit(lambda session: session._rotate(follow=False))
+        await looked_again(store)
+        await store._run([Delete(store.key_for(cookie))])
+        await looked_again(store)
+        assert not connection.task.done()
+
+
+async def test_watching_begins_anew_after_everything_was_closed(store: WatchedStore) -> None:
+    """And not with the request's context, which it outlives."""
+    contexts: list[Any] = []
+    read = store._read_all
+
+    async def noting(keys: Any) -> Any:
+        contexts.append(current_session.get(None))
+        return await read(keys)
+
+    store._read_all = noting  # type: ignore[method-assign]
+    app = streams("asgi", store)
+    for number in range(2):
+        cookie = await stored_session(store, {"a": number})
+        async with held(app, "http", cookie) as connection, asyncio.timeout(5):
+            await connection.until_body()
+            await listening(store)
+            await end(store, cookie)
+            await connection.ended()
+            while store._listeners:
+                await asyncio.sleep(0)
+    assert len(contexts) > 1
+    assert set(contexts) == {None}
 
 
 async def test_a_failure_that_nobody_expected_is_told_and_watching_goes_on(
