@@ -242,6 +242,17 @@ async def test_a_rotation_closes_nothing(follow: bool, store: WatchedStore, monk
         await connection.ended()
 
 
+async def test_a_change_of_user_closes_what_the_user_before_has_opened(store: WatchedStore) -> None:
+    """The session lives on, but whoever listens is somebody else's."""
+    cookie = await signed_in(store)
+    async with held(streams("asgi", store), "http", cookie) as connection:
+        await connection.until_body()
+        await listening(store)
+        await Browser(store, cookie).visit(lambda session: session.update(user_id=8))
+        async with asyncio.timeout(5):
+            await connection.ended()
+
+
 async def looked_again(store: WatchedStore) -> None:
     """Wait until what is open has been looked up twice, the first of which may have begun before."""
     seen = store.used.count("read")

@@ -186,6 +186,7 @@ class ServerChanges(ServerDocuments):
         if data == EMPTY_DATA:  # nothing to carry over, so this is a session emptied by removing keys
             return await self._store_change(session, data, now, due=False)
         new_id = session_id.mint()
+        changes_user = self._changes_user(session)
         change = self._change(session, data, now)
         try:
             moved, left = await self._carry_over(session, change, new_id, now, follow=follow)
@@ -195,6 +196,8 @@ class ServerChanges(ServerDocuments):
         if moved:
             event = telemetry.RENEWED if follow else telemetry.ROTATED
             telemetry.tell(event, self.key_for(new_id), session.handle, previous=change.swap.key)
+            if changes_user:  # what is open was opened by another user, or by nobody
+                await self._announce_end(session.handle)
             await self._strike_off(self._delisting(session))
             self._settle_written(session, change, (left or change).swap.document)
             return self._settle_new(session, new_id, change.swap.document, data, now, created_at=session.created_at)
@@ -208,6 +211,10 @@ class ServerChanges(ServerDocuments):
             f"session {session.handle} was changed by other requests {MOST_MERGES} times while this one "
             "tried to give it a new id; nothing was written"
         )
+
+    def _changes_user(self, session: Session) -> bool:
+        """Tell whether the session has another user than when it was loaded."""
+        return self._codec.owner_of(session._stored)[1] != encode_user(session.user_id)
 
     async def _withdraw(self, session: Session, key: str) -> None:
         """Take back what a rotation that was not carried out has put under a new key and into the user's index."""

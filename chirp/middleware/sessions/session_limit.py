@@ -8,7 +8,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from chirp.errors import SessionLimitReached
-from chirp.middleware.sessions.codec import encode_user
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.directory import DirectoryStore, SessionInfo
 from chirp.middleware.sessions.session import Session
@@ -34,9 +33,6 @@ class LimitedStore(DirectoryStore):
         if most is None or session.user_id is None or not self._changes_user(session):
             return await store(session, data, now, follow=follow)
         return await self._sign_in(lambda: store(session, data, now, follow=follow), session, most)
-
-    def _changes_user(self, session: Session) -> bool:
-        return self._codec.owner_of(session._stored)[1] != encode_user(session.user_id)
 
     async def _sign_in(
         self, store: Callable[[], Coroutine[Any, Any, SetCookie | None]], session: Session, most: int
