@@ -5,6 +5,7 @@ import gc
 import struct
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
@@ -247,7 +248,7 @@ class Reader:
 @pytest.mark.parametrize("owned", [False, True])
 async def test_a_connection_that_was_reset_while_idle_is_made_anew(server: Scripted, owned: bool) -> None:
     """redis-py's pool gives it out all the same, since nobody has read from it."""
-    async with ConnectionPool.from_url(server.url, protocol=2) as pool:
+    async with aclosing(ConnectionPool.from_url(server.url, protocol=2)) as pool:
         await pool.release(await pool.get_connection())
         socket = server.connections[0].get_extra_info("socket")
         socket.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))  # so that it is reset, and not shut down
