@@ -12,13 +12,20 @@ from typing import Any
 import pytest
 from batch_kit import settle
 from redis.asyncio import Connection, ConnectionPool
-from redis.exceptions import BusyLoadingError, InvalidResponse, NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import (
+    BusyLoadingError,
+    InvalidResponse,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as ConnectionFailed
 from scripted import OK, Scripted, bulk, scripted
 
 from chirp.middleware.sessions import redis_wire
 from chirp.middleware.sessions.redis_client import Link, NotSent, SentInVain
-from chirp.middleware.sessions.redis_wire import DirectWire, PlainWire, Wire, is_lost, wire_over
+from chirp.middleware.sessions.redis_wire import DirectWire, PlainWire, Wire, as_said, is_lost, wire_over
 
 Connect = Callable[..., Awaitable[Wire]]
 
@@ -369,3 +376,9 @@ async def test_a_connection_that_cannot_be_made_anew_takes_no_place() -> None:
         with pytest.raises(NotSent):
             await asyncio.wait_for(link.exchange(GET, list), 5)
     await link.aclose()
+
+
+@pytest.mark.parametrize(("code", "kind"), [("READONLY", ReadOnlyError), ("OOM", OutOfMemoryError)])
+def test_what_a_script_was_refused_with_is_told_apart_on_redis_6(code: str, kind: type[Exception]) -> None:
+    """Its own code is inside the words of the script there, and decides all the same."""
+    assert type(as_said(ResponseError(f"@user_script: 23: -{code} not now"))) is kind

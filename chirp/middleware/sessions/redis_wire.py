@@ -12,13 +12,14 @@ A wire takes one exchange at a time and knows no deadline: whoever awaits an exc
 """
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as ConnectionFailed
-from redis.exceptions import InvalidResponse, ReadOnlyError, ResponseError
+from redis.exceptions import InvalidResponse, OutOfMemoryError, ReadOnlyError, ResponseError
 
 Reader: Any
 pack_command: Callable[[Any], bytes] | None
@@ -31,6 +32,10 @@ T = TypeVar("T")
 
 Command: TypeAlias = tuple[str | bytes | int, ...]
 Read: TypeAlias = Callable[[list[Any]], T]  # of the replies: raw bytes, numbers, lists, ResponseError objects
+
+# Redis 6.2 puts the place in the script before what a command was refused with; 7.0 and newer give that alone.
+_WRAPPED = re.compile(r"@user_script: ?\d+: -(READONLY|OOM) (.*)")
+_CODES: dict[str, type[ResponseError]] = {"READONLY": ReadOnlyError, "OOM": OutOfMemoryError}
 
 NOT_YET = object()  # in place of a reply that has not arrived in full
 
@@ -158,7 +163,7 @@ class DirectWire(Wire, asyncio.Protocol):
 
     def _refused(self, text: str) -> Exception:
         """Return the error for a reply's text; hiredis calls it, also for those inside of other replies."""
-        error = self._error_of(text)
+        error: Exception = as_said(self._error_of(text))
         self._outdated = self._outdated or isinstance(error, ReadOnlyError)
         return error
 
@@ -187,9 +192,10 @@ class PlainWire(Wire):
         replies: list[Any] = []
         for _ in commands:
             try:
-                replies.append(await connection.read_response(disable_decoding=True))
+                reply = await connection.read_response(disable_decoding=True)
+                replies.append(list(map(as_said, reply)) if type(reply) is list else reply)
             except ResponseError as error:
-                replies.append(error)
+                replies.append(as_said(error))
         self._intact = not _has_error(replies, ReadOnlyError)
         return read(replies)
 
@@ -229,6 +235,12 @@ def is_lost(connection: AbstractConnection) -> bool:
 
 def _transport_of(connection: AbstractConnection) -> Any:
     return getattr(getattr(connection, "_writer", None), "transport", None)
+
+
+def as_said(reply: Any) -> Any:
+    """Return a reply; of an error that Redis 6.2 has wrapped in the words of a script, the one the command had."""
+    found = _WRAPPED.search(str(reply)) if type(reply) is ResponseError else None
+    return reply if found is None else _CODES[found[1]](found[2])
 
 
 def _has_error(replies: Sequence[Any], kind: type[Exception]) -> bool:
