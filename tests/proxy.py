@@ -162,9 +162,11 @@ class Proxy:
             wire.lost = True
 
     async def stop(self) -> None:
+        await asyncio.sleep(0)  # whoever was accepted last has a task by now, and not yet an entry
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # what was closed is gone with the next turn of the loop, which may be its last one
 
 
 def _commands_in(data: bytes) -> int:

@@ -162,15 +162,23 @@ async def test_a_denied_command_does_not_spoil_the_connection(limited: Limited, 
     assert await read(denied, cookie) == {"a": 1}
 
 
-async def test_a_few_commands_on_its_own_keys_are_enough(limited: Limited, key_prefix: str) -> None:
+async def test_a_few_commands_on_its_own_keys_are_enough(limited: Limited, key_prefix: str, client: Redis) -> None:
     """A user with nothing but the commands that the store sends can do all of it."""
-    documents = ("mget", "get", "set", "del", "eval", "evalsha", "multi", "exec", "client|setinfo", "select")
+    documents = ("mget", "get", "set", "del", "eval", "evalsha", "multi", "exec", "select")
     indexes = ("zadd", "zrem", "zrange", "zremrangebyscore", "pttl", "pexpire")
-    store = await limited("resetkeys", f"~{key_prefix}*", *(f"+{name}" for name in (*documents, *indexes)))
+    at_the_start = ("client|setinfo",) if await knows_setinfo(client) else ()
+    names = (*documents, *indexes, *at_the_start)
+    store = await limited("resetkeys", f"~{key_prefix}*", *(f"+{name}" for name in names))
     for handler in CHANGES.values():
         await visit(store, await put(store, a=1), handler)
     await put(store, user_id=8)
     assert await store.revoke_user(8) == 1
+
+
+async def knows_setinfo(client: Redis) -> bool:
+    """Tell whether the server has the command; Redis does from 7.2 on, and an older one refuses a rule that names it."""
+    version = (await client.info("server"))["redis_version"]
+    return tuple(map(int, version.split(".")[:2])) >= (7, 2)
 
 
 async def test_a_replica_can_be_read_and_refuses_writes(

@@ -382,3 +382,15 @@ async def test_a_connection_that_cannot_be_made_anew_takes_no_place() -> None:
 def test_what_a_script_was_refused_with_is_told_apart_on_redis_6(code: str, kind: type[Exception]) -> None:
     """Its own code is inside the words of the script there, and decides all the same."""
     assert type(as_said(ResponseError(f"@user_script: 23: -{code} not now"))) is kind
+
+
+@kinds
+async def test_a_refusal_inside_of_a_transaction_is_told_apart_on_redis_6(
+    plain: bool, connect: Connect, server: Scripted
+) -> None:
+    """On either kind of wire, however deep in the reply it stands; and the connection is to an old primary then."""
+    server.reply = lambda command: b"*2\r\n:1\r\n*1\r\n-ERR at @user_script: 9: -READONLY a replica\r\n"
+    wire = await connect(plain=plain)
+    ((_, (refusal,)),) = await wire.exchange(GET, list)
+    assert type(refusal) is ReadOnlyError
+    assert not wire.intact

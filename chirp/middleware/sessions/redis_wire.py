@@ -192,8 +192,7 @@ class PlainWire(Wire):
         replies: list[Any] = []
         for _ in commands:
             try:
-                reply = await connection.read_response(disable_decoding=True)
-                replies.append(list(map(as_said, reply)) if type(reply) is list else reply)
+                replies.append(as_said(await connection.read_response(disable_decoding=True)))
             except ResponseError as error:
                 replies.append(as_said(error))
         self._intact = not _has_error(replies, ReadOnlyError)
@@ -238,7 +237,12 @@ def _transport_of(connection: AbstractConnection) -> Any:
 
 
 def as_said(reply: Any) -> Any:
-    """Return a reply; of an error that Redis 6.2 has wrapped in the words of a script, the one the command had."""
+    """Return a reply; of an error that Redis 6.2 has wrapped in the words of a script, the one the command had.
+
+    Errors inside of a reply, of a script or a transaction, are replaced as well.
+    """
+    if type(reply) is list:
+        return [as_said(each) if type(each) in (ResponseError, list) else each for each in reply]
     found = _WRAPPED.search(str(reply)) if type(reply) is ResponseError else None
     return reply if found is None else _CODES[found[1]](found[2])
 
