@@ -176,7 +176,7 @@ async def test_a_few_commands_on_its_own_keys_are_enough(limited: Limited, key_p
 
 
 async def knows_setinfo(client: Redis) -> bool:
-    """Tell whether the server has the command; Redis does from 7.2 on, and an older one refuses a rule that names it."""
+    """Tell whether the server has the command; Redis before 7.2 refuses a rule that names it."""
     version = (await client.info("server"))["redis_version"]
     return tuple(map(int, version.split(".")[:2])) >= (7, 2)
 
