@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import hiredis
 
 CHUNK_BYTES = 1 << 16
+TURNS = 10  # of the loop; an accepted connection takes a few of them until it is served, and can be stopped
 
 
 class Wire:
@@ -162,7 +163,8 @@ class Proxy:
             wire.lost = True
 
     async def stop(self) -> None:
-        await asyncio.sleep(0)  # whoever was accepted last has a task by now, and not yet an entry
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
