@@ -228,7 +228,8 @@ def joined(nodes: Sequence[Node], primaries: int, settings: Settings) -> Running
 def _node(program: str | None, extra_args: Sequence[str]) -> Iterator[Node]:
     port = free_port()
     with (
-        tempfile.TemporaryDirectory(prefix="chirp-node-") as folder,
+        # A child that was writing a file for the server outlives its crash, and may put the file there meanwhile.
+        tempfile.TemporaryDirectory(prefix="chirp-node-", ignore_cleanup_errors=True) as folder,
         Redis(port=port, socket_timeout=10) as client,
         OwnServer(binary=program, port=port, data_dir=folder, extra_args=extra_args) as server,
     ):

@@ -1,11 +1,8 @@
-"""The stores that a library has to get along with, and sites that move from one to this package."""
+"""The stores that a library has to get along with."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-from migration_kit import MakeMove, Move
-from redis.asyncio import Redis
 from visits import CONFIG
 
 from chirp import MemorySessionStore, RedisSessionStore, SessionConfig
@@ -21,19 +18,3 @@ def each_config(request: pytest.FixtureRequest, redis_url: str, key_prefix: str)
             return replace(CONFIG, store=MemorySessionStore(CONFIG))
         case _:
             return replace(CONFIG, store=RedisSessionStore(CONFIG, redis_url, key_prefix=key_prefix))
-
-
-@pytest.fixture
-async def move(redis_client: Redis, redis_url: str, key_prefix: str) -> AsyncIterator[MakeMove]:
-    """Make sites that have the app of a predecessor, to be migrated by the test."""
-    made: list[Move] = []
-
-    def make(kind: str) -> Move:
-        made.append(Move(kind, redis_client, redis_url, key_prefix))
-        return made[-1]
-
-    yield make
-    for each in made:
-        await each.client.aclose()
-        if each.store is not None:
-            await each.store.aclose()
