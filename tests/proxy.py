@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import hiredis
 
 CHUNK_BYTES = 1 << 16
-TURNS = 10  # of the loop; an accepted connection takes a few of them until it is served, and can be stopped
+TURNS = 10  # of the loop, until what is accepted is served; asyncio loses it if the server closes before
 
 
 class Wire:
@@ -163,8 +163,6 @@ class Proxy:
             wire.lost = True
 
     async def stop(self) -> None:
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -188,5 +186,7 @@ async def proxied(url: str, *, tls: ssl.SSLContext | None = None) -> AsyncIterat
         try:
             yield proxy
         finally:
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
             listening.close()
             await proxy.stop()
