@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 from django.utils.functional import empty
+from framework_kit import session_after_a_login
 from starlette.testclient import TestClient
 from visits import CONFIG
 
@@ -102,8 +103,4 @@ def test_both_sessions_live_side_by_side(client: TestClient) -> None:
 
 def test_a_login_changes_the_id(client: TestClient) -> None:
     """Only the new session has the user, and nothing of the one before."""
-    client.get("/write")
-    before = dict(client.cookies)
-    client.get("/login")
-    assert dict(client.cookies) != before
-    assert client.get("/read").json()["ours"] == {"user_id": "ada"}
+    assert session_after_a_login(client)["ours"] == {"user_id": "ada"}

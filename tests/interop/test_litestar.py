@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from framework_kit import accepts_with_a_cookie, session_after_a_login
 from litestar import Litestar, Request, WebSocket, asgi, get, websocket
 from litestar.exceptions import HTTPException
 from litestar.middleware import DefineMiddleware
@@ -107,11 +108,7 @@ def test_a_change_is_stored(client: TestClient, path: str) -> None:
 
 def test_a_login_changes_the_id(client: TestClient) -> None:
     """Only the new session has the user, and nothing of the one before."""
-    client.get("/write")
-    before = dict(client.cookies)
-    client.get("/login")
-    assert dict(client.cookies) != before
-    assert client.get("/read").json() == {"user_id": "ada"}
+    assert session_after_a_login(client) == {"user_id": "ada"}
 
 
 @pytest.mark.parametrize(("path", "status"), [("/fails", 500), ("/refuses", 418)])
@@ -138,7 +135,4 @@ def test_a_mounted_app_may_have_sessions_of_its_own(client: TestClient) -> None:
 
 def test_a_websocket_stores_what_changed_before_it_was_accepted(client: TestClient) -> None:
     """The cookie comes with the handshake."""
-    with client.websocket_connect("/socket") as connection:
-        assert connection.receive_text() == "kept"
-        cookies = [value for name, value in connection.extra_headers if name == b"set-cookie"]
-    assert len(cookies) == 1
+    accepts_with_a_cookie(client)

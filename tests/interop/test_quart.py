@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import quart
+from framework_kit import accepts_with_a_cookie, session_after_a_login
 from quart import Quart, websocket
 from starlette.testclient import TestClient
 from visits import CONFIG
@@ -98,16 +99,9 @@ def test_both_sessions_live_side_by_side(client: TestClient) -> None:
 
 def test_a_login_changes_the_id(client: TestClient) -> None:
     """Only the new session has the user, and nothing of the one before."""
-    client.get("/write")
-    before = dict(client.cookies)
-    client.get("/login")
-    assert dict(client.cookies) != before
-    assert client.get("/read").json()["ours"] == {"user_id": "ada"}
+    assert session_after_a_login(client)["ours"] == {"user_id": "ada"}
 
 
 def test_a_websocket_stores_what_changed_before_it_was_accepted(client: TestClient) -> None:
     """The cookie comes with the handshake."""
-    with client.websocket_connect("/socket") as connection:
-        assert connection.receive_text() == "kept"
-        cookies = [value for name, value in connection.extra_headers if name == b"set-cookie"]
-    assert len(cookies) == 1
+    accepts_with_a_cookie(client)
