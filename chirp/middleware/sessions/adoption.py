@@ -33,7 +33,6 @@ from chirp.middleware.sessions.fronts import NEVER_CACHED, STARTS, VARY, look_th
 from chirp.middleware.sessions.models import Unfit
 from chirp.middleware.sessions.outcomes import is_tombstone
 from chirp.middleware.sessions.predecessor import Predecessor
-from chirp.middleware.sessions.server_side import ServerSideStore
 from chirp.middleware.sessions.session import Session
 from chirp.middleware.sessions.steps import End, Look
 from chirp.middleware.sessions.store import BuiltInStore, SessionStore, add_header, scope_of
@@ -151,8 +150,8 @@ class Adoption:
 
     def _tell(self) -> None:
         self._adopted = False  # it may be committed again
-        if isinstance(self.store, ServerSideStore) and self._session.id is not None:
-            telemetry.tell(telemetry.MIGRATED, self.store.key_for(self._session.id), self._session.handle)
+        if self._directory is not None and self._session.id is not None:
+            telemetry.tell(telemetry.MIGRATED, self._directory.key_for(self._session.id), self._session.handle)
 
     async def _end(self, grace_seconds: int) -> None:
         for predecessor, value in self._presented:

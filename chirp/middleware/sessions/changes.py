@@ -186,7 +186,7 @@ class ServerChanges(ServerDocuments):
         if data == EMPTY_DATA:  # nothing to carry over, so this is a session emptied by removing keys
             return await self._store_change(session, data, now, due=False)
         new_id = session_id.mint()
-        changes_user = self._changes_user(session)
+        leaves_user = self.config.close_ended and self._changes_user(session)
         change = self._change(session, data, now)
         try:
             moved, left = await self._carry_over(session, change, new_id, now, follow=follow)
@@ -196,7 +196,7 @@ class ServerChanges(ServerDocuments):
         if moved:
             event = telemetry.RENEWED if follow else telemetry.ROTATED
             telemetry.tell(event, self.key_for(new_id), session.handle, previous=change.swap.key)
-            if changes_user:  # what is open was opened by another user, or by nobody
+            if leaves_user:  # what is open was opened by another user, or by nobody
                 await self._announce_end(session.handle)
             await self._strike_off(self._delisting(session))
             self._settle_written(session, change, (left or change).swap.document)

@@ -17,7 +17,7 @@ from chirp.middleware.sessions.connections import Open, OpenConnections
 from chirp.middleware.sessions.directory import DirectoryStore
 from chirp.middleware.sessions.per_loop import PerLoop
 from chirp.middleware.sessions.session import Session
-from chirp.middleware.sessions.store import BuiltInStore
+from chirp.middleware.sessions.store import BuiltInStore, SessionStore
 from chirp.middleware.streaming import own_copy
 
 LEAVE_SECONDS = 1.0  # in which a WebSocket's handler may end by itself
@@ -29,13 +29,14 @@ GONE = ("websocket.disconnect", "http.disconnect")
 
 def closing_ended(app: ASGIApp, store: BuiltInStore) -> ASGIApp:
     """Return the app with its connections closed when their session ends, where the store's config asks for that."""
-    if store.config.close_ended and isinstance(store, DirectoryStore):
-        return ClosingEnded(app, connections_of(store))
-    return app
+    connections = connections_of(store)
+    return app if connections is None else ClosingEnded(app, connections)
 
 
-def connections_of(store: DirectoryStore) -> PerLoop[OpenConnections]:
-    """Return the open connections of a store, of each event loop."""
+def connections_of(store: SessionStore) -> PerLoop[OpenConnections] | None:
+    """Return the open connections of a store, of each event loop; None where its config does not have them closed."""
+    if not isinstance(store, DirectoryStore) or not store.config.close_ended:
+        return None
     return PerLoop(lambda: OpenConnections(store), lambda connections: connections.aclose())
 
 

@@ -14,7 +14,6 @@ from chirp.middleware.sessions.closing import connections_of, ending
 from chirp.middleware.sessions.config import SessionConfig
 from chirp.middleware.sessions.cookie import SetCookie
 from chirp.middleware.sessions.current import current_session
-from chirp.middleware.sessions.directory import DirectoryStore
 from chirp.middleware.sessions.fronts import (
     NEVER_CACHED,
     ExcludedPaths,
@@ -55,9 +54,7 @@ class SessionMiddleware:
         self._excluded = ExcludedPaths(config.exclude_paths) if config.exclude_paths else None
         self._migration = migration_of(config, self.store)
         self._adapter = DictStoreAdapter(self.store, config)
-        self._connections = None
-        if config.close_ended and isinstance(self.store, DirectoryStore):
-            self._connections = connections_of(self.store)
+        self._connections = connections_of(self.store)
 
     async def __call__(self, request: Request, next: Next) -> AnyResponse:  # noqa: A002 - the contract's name
         scope = scope_of(request)
