@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
-from open_connections import held
+from open_connections import Held, held
 from programs import ROOT
 from proxy import proxied
 from redis import Redis
@@ -73,13 +73,20 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+@asynccontextmanager
+async def listened_to(store: RedisSessionStore, cookie: str, listened: Callable[[], bool]) -> AsyncIterator[Held]:
+    """Open a stream whose end somebody listens for by then."""
+    async with held(app_on(store), "http", cookie) as connection:
+        await connection.until_body()
+        await until(listened)
+        yield connection
+
+
 async def closes_promptly(
     open_in: RedisSessionStore, ended_in: RedisSessionStore, listened: Callable[[], bool]
 ) -> None:
     cookie = await put(ended_in, a=1)
-    async with held(app_on(open_in), "http", cookie) as connection:
-        await connection.until_body()
-        await until(listened)
+    async with listened_to(open_in, cookie, listened) as connection:
         await visit(ended_in, cookie, clear)
         async with asyncio.timeout(PROMPT):
             await connection.ended()
@@ -112,9 +119,7 @@ async def test_a_message_that_is_no_text_is_nothing(
     async with AsyncRedis.from_url(redis_url, decode_responses=True) as client:
         store = make_store(config=CLOSING, client=client)
         cookie = await put(store, a=1)
-        async with held(app_on(store), "http", cookie) as connection:
-            await connection.until_body()
-            await until(lambda: listeners(redis_url, key_prefix) == 1)
+        async with listened_to(store, cookie, lambda: listeners(redis_url, key_prefix) == 1) as connection:
             await client.publish(key_prefix + CHANNEL, b"\xff\xfe")
             await visit(store, cookie, clear)
             async with asyncio.timeout(PROMPT):
@@ -154,9 +159,7 @@ async def test_a_broken_connection_is_made_anew_and_what_was_missed_is_found(
     store, other = (make_store(server.url, config=CLOSING) for _ in range(2))
     cookie = await put(other, a=1)
     with Redis.from_url(server.url) as admin:
-        async with held(app_on(store), "http", cookie) as connection:
-            await connection.until_body()
-            await until(lambda: listeners(server.url, key_prefix) == 1)
+        async with listened_to(store, cookie, lambda: listeners(server.url, key_prefix) == 1) as connection:
             admin.client_kill_filter(_type="pubsub")
             assert listeners(server.url, key_prefix) == 0
             await visit(other, cookie, clear)
@@ -170,9 +173,7 @@ async def test_a_server_that_does_not_answer_closes_nothing(
     """Promise 9; and when it is back, ends are noticed again."""
     store = make_store(server.url, config=CLOSING, timeout_seconds=0.2)
     cookie = await put(store, a=1)
-    async with held(app_on(store), "http", cookie) as connection:
-        await connection.until_body()
-        await until(lambda: listeners(server.url, key_prefix) == 1)
+    async with listened_to(store, cookie, lambda: listeners(server.url, key_prefix) == 1) as connection:
         server.freeze()
         await until(lambda: "nobody tells of ended sessions" in caplog.text)
         assert not connection.task.done()
@@ -189,9 +190,7 @@ async def test_a_network_that_is_lost_while_a_client_connects_anew_is_noticed(
     async with proxied(redis_url) as proxy, AsyncRedis.from_url(proxy.url, **patient) as client:
         store = make_store(config=CLOSING, client=client, timeout_seconds=0.2)
         cookie = await put(make_store(config=CLOSING), a=1)
-        async with held(app_on(store), "http", cookie) as connection:
-            await connection.until_body()
-            await until(lambda: listeners(redis_url, key_prefix) == 1)
+        async with listened_to(store, cookie, lambda: listeners(redis_url, key_prefix) == 1) as connection:
             proxy.accept_lost = True
             with Redis.from_url(redis_url) as admin:
                 admin.client_kill_filter(_type="pubsub")
@@ -245,9 +244,7 @@ async def test_a_rotation_keeps_a_stream_open(
     """The session lives; when it ends under its new id, the stream does."""
     store = make_store(config=CLOSING)
     cookie = await put(store, a=1)
-    async with held(app_on(store), "http", cookie) as connection:
-        await connection.until_body()
-        await until(lambda: listeners(redis_url, key_prefix) == 1)
+    async with listened_to(store, cookie, lambda: listeners(redis_url, key_prefix) == 1) as connection:
         rotated = (await visit(store, cookie, lambda session: rotate_session())).session.id
         with Redis.from_url(redis_url) as client:
             before = client.info("commandstats")["cmdstat_get"]["calls"]
@@ -263,9 +260,7 @@ async def test_nobody_listens_once_everything_is_closed(
     """The connection goes when the last one that needed it has gone."""
     store = make_store(config=CLOSING)
     cookie = await put(store, a=1)
-    async with held(app_on(store), "http", cookie) as connection:
-        await connection.until_body()
-        await until(lambda: listeners(redis_url, key_prefix) == 1)
+    async with listened_to(store, cookie, lambda: listeners(redis_url, key_prefix) == 1) as connection:
         await visit(store, cookie, clear)
         await connection.ended()
         await until(lambda: listeners(redis_url, key_prefix) == 0)
