@@ -5,6 +5,7 @@ What the app sends after that goes nowhere, and what it waits for is told that t
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any
 
@@ -84,17 +85,44 @@ class ClosingEnded:
         return send_closing
 
 
-class _Connection:
+class _Closable(ABC):
+    """What is open of one request, and closed when its session ends."""
+
+    def __init__(self, connections: OpenConnections, session: Session) -> None:
+        self._connections = connections
+        self._session = session
+        self._open: Open | None = None
+        self._ended = False
+
+    def _enter(self) -> None:
+        """Have it closed from now on; nothing where it is already, or was closed."""
+        if self._open is None and not self._ended:
+            self._open = self._connections.add(self._session, self._end)
+
+    def _leave(self) -> None:
+        """Have it closed no more."""
+        if self._open is not None:
+            self._connections.discard(self._open)
+            self._open = None
+
+    def _end(self) -> None:
+        self._open = None
+        self._ended = True
+        self._close()
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Make what runs inside stop."""
+
+
+class _Connection(_Closable):
     """One request, from its start to its end."""
 
     def __init__(self, connections: OpenConnections, session: Session, receive: Receive, send: Send) -> None:
-        self._connections = connections
-        self._session = session
+        super().__init__(connections, session)
         self._outer_receive = receive
         self._outer_send = send
-        self._open: Open | None = None
         self._is_socket = False
-        self._ended = False
         self._events = False
         self._app = CancelScope()
         self._waiting: set[CancelScope] = set()
@@ -135,23 +163,16 @@ class _Connection:
         if kind in ("websocket.close", "http.response.body") and not opens:
             self._leave()  # before it is sent: an end that comes meanwhile must not close it again
         await self._outer_send(message)
-        if opens and self._open is None and not self._ended:
-            self._open = self._connections.add(self._session, self._end)
+        if opens:
+            self._enter()
 
-    def _end(self) -> None:
-        self._open = None
-        self._ended = True
+    def _close(self) -> None:
         for waiting in self._waiting:
             waiting.cancel()
         if self._is_socket:
             asyncio.get_running_loop().call_later(LEAVE_SECONDS, self._app.cancel)
         else:
             self._app.cancel()
-
-    def _leave(self) -> None:
-        if self._open is not None:
-            self._connections.discard(self._open)
-            self._open = None
 
     async def _say_good_bye(self) -> None:
         if self._is_socket:
@@ -161,7 +182,7 @@ class _Connection:
         # Any other body stays incomplete, so that nobody takes it for whole.
 
 
-class EndingBody(AsyncIterator[Any]):
+class EndingBody(_Closable, AsyncIterator[Any]):
     """A streamed body that ends when its session does.
 
     Args:
@@ -174,17 +195,13 @@ class EndingBody(AsyncIterator[Any]):
     def __init__(
         self, body: AsyncIterable[Any], connections: OpenConnections, session: Session, *, events: bool
     ) -> None:
+        super().__init__(connections, session)
         self._steps = aiter(body)
-        self._connections = connections
-        self._session = session
         self._events = events
-        self._open: Open | None = None
-        self._ended = False
         self._step = CancelScope()
 
     async def __anext__(self) -> Any:
-        if self._open is None and not self._ended:
-            self._open = self._connections.add(self._session, self._end)
+        self._enter()
         if not self._ended:
             with CancelScope() as self._step:
                 try:
@@ -204,15 +221,8 @@ class EndingBody(AsyncIterator[Any]):
         if close is not None:
             await close()
 
-    def _end(self) -> None:
-        self._open = None
-        self._ended = True
+    def _close(self) -> None:
         self._step.cancel()
-
-    def _leave(self) -> None:
-        if self._open is not None:
-            self._connections.discard(self._open)
-            self._open = None
 
 
 def are_events(headers: Iterable[tuple[bytes, bytes]]) -> bool:
